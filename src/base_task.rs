@@ -1,0 +1,94 @@
+//! A task made of a closure.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::task::{Policy, RunContext, Task, TaskResult};
+
+type Body = dyn Fn(RunContext) -> Pin<Box<dyn Future<Output = TaskResult> + Send>> + Send + Sync;
+
+/// A task made of a name, a spec, a timeout and an async closure.
+///
+/// ```
+/// use std::time::Duration;
+/// use tasklock::BaseTask;
+///
+/// let task = BaseTask::new("simple_task", "0 */10 * * * *", Duration::from_secs(60), |ctx| async move {
+///     println!("due at {}", ctx.fire_time());
+///     Ok(())
+/// });
+/// ```
+pub struct BaseTask {
+    name: String,
+    spec: String,
+    timeout: Duration,
+    policy: Policy,
+    body: Box<Body>,
+}
+
+impl BaseTask {
+    /// A task that runs `body`. Its parts are checked when it is registered.
+    pub fn new<F, Fut>(
+        name: impl Into<String>,
+        spec: impl Into<String>,
+        timeout: Duration,
+        body: F,
+    ) -> Self
+    where
+        F: Fn(RunContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = TaskResult> + Send + 'static,
+    {
+        Self {
+            name: name.into(),
+            spec: spec.into(),
+            timeout,
+            policy: Policy::default(),
+            body: Box::new(move |ctx| Box::pin(body(ctx))),
+        }
+    }
+
+    /// The same task with another policy.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+}
+
+impl fmt::Debug for BaseTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BaseTask")
+            .field("name", &self.name)
+            .field("spec", &self.spec)
+            .field("timeout", &self.timeout)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Task for BaseTask {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy.clone()
+    }
+
+    async fn run(&self, ctx: RunContext) -> TaskResult {
+        (self.body)(ctx).await
+    }
+}

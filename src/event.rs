@@ -1,0 +1,275 @@
+//! What the engine announces, and who listens.
+
+mod log;
+mod observers;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use crate::error::Error;
+use crate::lock::FencingToken;
+use crate::task::{RunId, TaskName};
+
+pub(crate) use observers::Observers;
+
+/// Listens to what the engine does: metrics, logs, tests.
+///
+/// Called in the order of the events of one task, on the threads that run tasks: it must not
+/// block, and should be quick. An observer that panics is not called again for that event, is
+/// reported once in the log, and changes nothing for tasks.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of one event.
+    fn on_event(&self, event: &Event);
+}
+
+/// One fact that the engine announces.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A task was registered.
+    TaskRegistered {
+        /// The task.
+        task: TaskName,
+        /// Its spec, as given.
+        spec: Arc<str>,
+        /// The zone in which the spec is read.
+        timezone: Tz,
+        /// The first fire time.
+        next_fire: Option<DateTime<Utc>>,
+    },
+    /// The scheduler fires from now on.
+    SchedulerStarted {
+        /// The instance's id.
+        instance: Arc<str>,
+        /// How many tasks are registered.
+        tasks: usize,
+        /// The lock, as it describes itself.
+        lock: String,
+    },
+    /// The timer has looked at what is due, and at the clock.
+    TimerWoke {
+        /// The wall time it saw.
+        at: DateTime<Utc>,
+    },
+    /// The wall clock has moved by more than `by` against the monotonic clock since the timer
+    /// looked last.
+    ClockStepped {
+        /// By how many milliseconds; negative for backwards.
+        by_ms: i64,
+    },
+    /// A task's next fire time was computed.
+    NextFire {
+        /// The task.
+        task: TaskName,
+        /// When it is due next; `None` if never.
+        at: Option<DateTime<Utc>>,
+    },
+    /// A firing has found its end on this instance: each fire time has exactly one decision.
+    FiringDecided {
+        /// The task.
+        task: TaskName,
+        /// The fire time; of several that were decided together, the last.
+        fire_time: DateTime<Utc>,
+        /// What was decided.
+        decision: Decision,
+        /// How many fire times this is about: more than one only where a long gap (a machine that
+        /// slept) is passed over at once.
+        count: u64,
+        /// Who has it instead, where that is known.
+        holder: Option<Arc<str>>,
+    },
+    /// A run starts.
+    RunStarted {
+        /// The run.
+        run: RunFacts,
+    },
+    /// A run has ended. Each run that started ends exactly once.
+    RunFinished {
+        /// The run.
+        run: RunFacts,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long it took.
+        duration: Duration,
+        /// Why it did not succeed.
+        error: Option<Arc<str>>,
+        /// When it ended.
+        at: DateTime<Utc>,
+    },
+    /// A run's lease is gone: the run is dropped.
+    LeaseLost {
+        /// The run.
+        run: RunFacts,
+        /// What happened to the lease.
+        cause: LeaseLoss,
+    },
+    /// A run could not be made to end: its thread is blocked. Its lock is left to its TTL.
+    RunAbandoned {
+        /// The run.
+        run: RunFacts,
+    },
+    /// The lock was asked something.
+    LockOperation {
+        /// What.
+        operation: LockOperation,
+        /// For how many tasks, by what the lock answered.
+        results: LockResults,
+        /// How long the answer took.
+        took: Duration,
+    },
+    /// The lock's store does not answer. Announced once until it answers again.
+    StoreDown {
+        /// What was asked.
+        operation: LockOperation,
+        /// The first fault.
+        error: Arc<Error>,
+    },
+    /// The lock's store answers again.
+    StoreUp {
+        /// How long it did not.
+        down_for: Duration,
+    },
+    /// The scheduler takes no new firings.
+    SchedulerDraining {
+        /// How many runs go on.
+        running: usize,
+    },
+    /// The scheduler has stopped.
+    SchedulerStopped {
+        /// Runs that ended within the grace.
+        finished: usize,
+        /// Runs that were cancelled.
+        cancelled: usize,
+        /// Runs that could not be ended.
+        abandoned: usize,
+        /// How long stopping took.
+        took: Duration,
+    },
+}
+
+/// Which run an event is about. Cheap to clone.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunFacts {
+    /// The task.
+    pub task: TaskName,
+    /// The run's id.
+    pub run_id: RunId,
+    /// The instant it runs for.
+    pub fire_time: DateTime<Utc>,
+    /// Which attempt at the firing it is, from 1.
+    pub attempt: u32,
+    /// Its fencing token.
+    pub fencing_token: FencingToken,
+    /// When it started, by this instance's clock.
+    pub started: DateTime<Utc>,
+    /// Start minus fire time; zero if it started early.
+    pub lateness: Duration,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// The word for it in metrics, logs and pages.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// What an instance did with a firing.
+    Decision {
+        /// It ran here.
+        Started = "started",
+        /// Another instance had taken this instant, or a later one.
+        FiredElsewhere = "fired_elsewhere",
+        /// The run before it still went on, here or elsewhere.
+        Overlap = "overlap",
+        /// The task was paused.
+        Paused = "paused",
+        /// It was noticed, or could have started, only later than the misfire threshold.
+        Misfired = "misfired",
+        /// A limit was reached.
+        Limited = "limited",
+        /// The scheduler was stopping.
+        Draining = "draining",
+        /// The lock's store could not be asked in time.
+        StoreDown = "store_down",
+    }
+}
+
+words! {
+    /// How a run ended.
+    Outcome {
+        /// It returned `Ok`.
+        Success = "success",
+        /// It returned an error.
+        Failure = "failure",
+        /// It took longer than its timeout.
+        Timeout = "timeout",
+        /// It panicked.
+        Panicked = "panicked",
+        /// A shutdown ended it.
+        Cancelled = "cancelled",
+        /// Its lease was lost, and it was dropped.
+        LeaseLost = "lease_lost",
+        /// It could not be made to end, or its owner died.
+        Abandoned = "abandoned",
+    }
+}
+
+words! {
+    /// What a lock was asked.
+    LockOperation {
+        /// For the right to run.
+        Acquire = "acquire",
+        /// To extend a lease.
+        Renew = "renew",
+        /// To end a lease.
+        Release = "release",
+    }
+}
+
+words! {
+    /// How a lease was lost.
+    LeaseLoss {
+        /// It could not be renewed in time, so that it may have ended.
+        Expired = "expired",
+        /// The lock said that it is not ours any more.
+        Taken = "taken",
+    }
+}
+
+/// How many tasks of one lock operation were answered how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockResults {
+    /// Granted, extended, released.
+    pub ok: u64,
+    /// Taken by others, or not acceptable now.
+    pub contended: u64,
+    /// Not ours any more.
+    pub lost: u64,
+    /// No answer, or an error.
+    pub error: u64,
+}

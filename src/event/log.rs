@@ -1,0 +1,136 @@
+//! The log lines.
+//!
+//! Six messages are fixed, as people search for them: `Task registered`, `Task scheduler started`,
+//! `Task started`, `Task completed`, `Task failed` and `Task already running on another instance`.
+//! A message is constant; what varies is in the fields. `docs/operations.md` lists them all.
+
+use tracing::{debug, error, info, warn};
+
+use crate::event::{Decision, Event, Observer, Outcome};
+
+/// Writes a log line for each event that somebody may look for.
+#[derive(Debug)]
+pub(super) struct LogObserver;
+
+impl Observer for LogObserver {
+    fn on_event(&self, event: &Event) {
+        match event {
+            Event::TaskRegistered {
+                task,
+                spec,
+                timezone,
+                next_fire,
+            } => {
+                let next = next_fire.map(|t| t.to_rfc3339());
+                info!(target: "tasklock", event = "task.registered", name = %task, spec = %spec,
+                    timezone = %timezone, next, "Task registered");
+                if next.is_none() {
+                    warn!(target: "tasklock", event = "task.lint", task = %task, spec = %spec,
+                        lint = "never_fires", "Task never fires");
+                }
+            }
+            Event::SchedulerStarted {
+                instance,
+                tasks,
+                lock,
+            } => {
+                info!(target: "tasklock", event = "scheduler.started", tasks, instance = %instance,
+                    lock, version = env!("CARGO_PKG_VERSION"), "Task scheduler started");
+            }
+            Event::FiringDecided {
+                task,
+                fire_time,
+                decision,
+                count,
+                holder,
+            } => {
+                let due = fire_time.to_rfc3339();
+                let holder = holder.as_deref();
+                match decision {
+                    Decision::FiredElsewhere => {
+                        debug!(target: "tasklock", event = "fire.skipped", task = %task, due, holder,
+                            decision = decision.as_str(),
+                            "Task already running on another instance");
+                    }
+                    Decision::Overlap if holder.is_some() => {
+                        debug!(target: "tasklock", event = "fire.skipped", task = %task, due, holder,
+                            decision = decision.as_str(),
+                            "Task already running on another instance");
+                    }
+                    Decision::Misfired | Decision::StoreDown => {
+                        warn!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
+                            decision = decision.as_str(), "Task firing skipped");
+                    }
+                    Decision::Started => {}
+                    _ => {
+                        debug!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
+                            decision = decision.as_str(), "Task firing skipped");
+                    }
+                }
+            }
+            Event::RunStarted { run } => {
+                info!(target: "tasklock", event = "run.started", task = %run.task,
+                    run_id = %run.run_id, due = run.fire_time.to_rfc3339(),
+                    start_delay_s = run.lateness.as_secs_f64(), token = run.fencing_token.get(),
+                    "Task started");
+            }
+            Event::RunFinished {
+                run,
+                outcome,
+                duration,
+                error,
+                ..
+            } => match outcome {
+                Outcome::Success => {
+                    info!(target: "tasklock", event = "run.finished", task = %run.task,
+                        run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        "Task completed");
+                }
+                Outcome::Cancelled => {
+                    warn!(target: "tasklock", event = "run.finished", task = %run.task,
+                        run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        "Task cancelled");
+                }
+                _ => {
+                    error!(target: "tasklock", event = "run.finished", task = %run.task,
+                        run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        error = error.as_deref().unwrap_or_default(), "Task failed");
+                }
+            },
+            Event::LeaseLost { run, cause } => {
+                error!(target: "tasklock", event = "lock.lost", task = %run.task,
+                    run_id = %run.run_id, token = run.fencing_token.get(), cause = cause.as_str(),
+                    "Task lease lost");
+            }
+            Event::RunAbandoned { run } => {
+                error!(target: "tasklock", event = "run.abandoned", task = %run.task,
+                    run_id = %run.run_id, "Task could not be ended: its thread is blocked");
+            }
+            Event::StoreDown { operation, error } => {
+                warn!(target: "tasklock", event = "backend.down", operation = operation.as_str(),
+                    error = %error, "Task lock store does not answer");
+            }
+            Event::StoreUp { down_for } => {
+                info!(target: "tasklock", event = "backend.up", down_s = down_for.as_secs_f64(),
+                    "Task lock store answers again");
+            }
+            Event::ClockStepped { by_ms } => {
+                warn!(target: "tasklock", event = "clock.stepped", by_ms, "Wall clock stepped");
+            }
+            Event::SchedulerDraining { running } => {
+                info!(target: "tasklock", event = "scheduler.draining", running,
+                    "Task scheduler draining");
+            }
+            Event::SchedulerStopped {
+                finished,
+                cancelled,
+                abandoned,
+                took,
+            } => {
+                info!(target: "tasklock", event = "scheduler.stopped", finished, cancelled,
+                    abandoned, waited_s = took.as_secs_f64(), "Task scheduler stopped");
+            }
+            Event::TimerWoke { .. } | Event::NextFire { .. } | Event::LockOperation { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Scheduled tasks inside your service, on every replica, each instant run by exactly one of them.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod base_task;
+mod error;
+mod event;
+mod lock;
+mod schedule;
+mod task;
+mod time;
+
+pub use async_trait::async_trait;
+pub use {chrono, chrono_tz};
+
+pub use base_task::BaseTask;
+pub use error::{Error, ErrorKind, Result};
+pub use event::{
+    Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
+};
+pub use lock::{
+    Acquired, Claim, Completion, FencingToken, FileLock, Grant, Holder, LastFired, Lock,
+    MemoryLock, Released, Renewed, RunStatus, Token,
+};
+#[cfg(feature = "redis")]
+pub use lock::{RedisLock, RedisLockBuilder};
+pub use schedule::{Schedule, SpecError};
+pub use task::{
+    CancelReason, DEFAULT_TIMEOUT, Policy, RunContext, RunId, Task, TaskError, TaskName, TaskResult,
+};
+pub use time::{Clock, SystemClock};

@@ -1,0 +1,179 @@
+//! Who may run a firing: the [`Lock`] contract, and the locks that keep it.
+//!
+//! A lock decides two things in one atomic step: whether a task is free now, and whether this
+//! instant of it has been taken before, by anybody, however late or skewed the asker is. It keeps
+//! two records per task, a *lock* that ends by itself and the *state*: the last instant taken, how
+//! that run ended, and the last fencing token. `docs/guarantees.md` says what follows from that.
+
+mod claim;
+mod file;
+pub(crate) mod lease;
+mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+mod state;
+pub(crate) mod transition;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::error::Result;
+use crate::task::TaskName;
+
+pub use claim::{Claim, FencingToken, Grant, Token};
+pub use file::FileLock;
+pub use memory::MemoryLock;
+#[cfg(feature = "redis")]
+pub use redis::{RedisLock, RedisLockBuilder};
+pub use state::{LastFired, RunStatus};
+
+/// Decides which instance runs a firing.
+///
+/// Implementations keep one promise: for one task, claims with the same or an older fire time than
+/// one that was granted are never granted again (unless that grant was
+/// [abandoned](Completion::Abandoned)), and no two grants are valid at once. Contention is an
+/// answer; an error means that the store could not be asked. The conformance suite in
+/// `tasklock::testing` (feature `testing`) says the rest.
+///
+/// # Cancellation
+///
+/// Every method may be dropped at any await point and its request still be executed. All of them
+/// are safe to repeat with the same claim or grant, which is how an unknown outcome is resolved.
+#[async_trait]
+pub trait Lock: fmt::Debug + Send + Sync + 'static {
+    /// Asks for one firing.
+    async fn acquire(&self, claim: &Claim) -> Result<Acquired>;
+
+    /// Asks for several firings of different tasks; one answer for each claim, in their order.
+    /// Default: one by one. Stores that can answer all at once should.
+    async fn acquire_all(&self, claims: &[Claim]) -> Vec<Result<Acquired>> {
+        let mut answers = Vec::with_capacity(claims.len());
+        for claim in claims {
+            answers.push(self.acquire(claim).await);
+        }
+        answers
+    }
+
+    /// Extends a lease to its full TTL from now.
+    async fn renew(&self, grant: &Grant) -> Result<Renewed>;
+
+    /// Extends several leases; one answer for each grant, in their order. Default: one by one.
+    async fn renew_all(&self, grants: &[Grant]) -> Vec<Result<Renewed>> {
+        let mut answers = Vec::with_capacity(grants.len());
+        for grant in grants {
+            answers.push(self.renew(grant).await);
+        }
+        answers
+    }
+
+    /// Ends a lease and records how the run ended.
+    async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released>;
+
+    /// What is known of the last instant taken of each task; `None` where nothing is.
+    async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>>;
+
+    /// Finds out whether the lock can serve at all: reaches the store and its rights.
+    async fn check(&self) -> Result<()>;
+
+    /// What this lock is and where, for logs: `redis at 127.0.0.1:6379/0`. Never with a secret.
+    fn describe(&self) -> String;
+}
+
+/// The answer to a [`Claim`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Acquired {
+    /// The firing is ours, and the task is locked.
+    Granted(Grant),
+    /// This instant was taken before.
+    AlreadyFired {
+        /// Who took it.
+        owner: String,
+        /// How far that run has come.
+        status: RunStatus,
+    },
+    /// A later instant was taken before, so that this one will never be.
+    Superseded {
+        /// The instant taken last.
+        last: DateTime<Utc>,
+    },
+    /// This very claim had been granted before, and its run is over or its lease gone to another.
+    Burned,
+    /// Another run of the task goes on: one of another instant, or of a client that takes
+    /// `task:lock:<name>` for itself.
+    Held(Holder),
+    /// By the store's clock the instant is further ahead than the claim's tolerance.
+    TooEarly {
+        /// How long until it is due, by the store's clock.
+        wait: Duration,
+    },
+    /// By the store's clock the instant is longer past than the claim's tolerance.
+    TooLate {
+        /// How long ago it was due, by the store's clock.
+        lateness: Duration,
+    },
+    /// An earlier instant was taken by a run that died, and may be run again first.
+    /// Only for claims of more than one [attempt](Claim::max_attempts).
+    FinishEarlier {
+        /// That instant.
+        fire_time: DateTime<Utc>,
+    },
+}
+
+/// Who holds a task's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its owner label; `None` when the lock was taken by a client that keeps no state.
+    pub owner: Option<String>,
+    /// How long until its lease ends if it is not renewed; `None` if it never ends by itself.
+    pub remaining: Option<Duration>,
+}
+
+/// The answer to a renewal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Renewed {
+    /// The lease goes on for its full TTL.
+    Extended,
+    /// The lock had vanished, nobody had taken it since, and it is ours again.
+    Reasserted,
+    /// The lease is gone.
+    Lost {
+        /// Who has it now, if anybody.
+        owner: Option<String>,
+    },
+}
+
+/// How a granted run ended, for the record that a release leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Completion {
+    /// The run succeeded.
+    Succeeded,
+    /// The run failed or panicked.
+    Failed,
+    /// The run was ended by its timeout.
+    TimedOut,
+    /// The run was ended by a shutdown or the loss of its lease.
+    Cancelled,
+    /// The run was never started: the instant counts as not taken, and may be granted again.
+    Abandoned,
+}
+
+/// The answer to a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Released {
+    /// The lock was ours and is free now.
+    Freed,
+    /// The lock had ended before; nobody has taken it since.
+    WasGone,
+    /// Another owner has taken the task since: two runs may have overlapped.
+    NotOwner {
+        /// Who.
+        owner: Option<String>,
+    },
+}

@@ -1,0 +1,224 @@
+//! What is asked of a lock, and what it grants.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::task::TaskName;
+
+/// A request for the right to run one firing.
+///
+/// A claim keeps its token when it is repeated: that is what makes a repeated request safe.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub(crate) task: TaskName,
+    pub(crate) fire_time: DateTime<Utc>,
+    pub(crate) token: Token,
+    pub(crate) owner: Arc<str>,
+    pub(crate) ttl: Duration,
+    pub(crate) early: Duration,
+    pub(crate) late: Duration,
+    pub(crate) keep: Duration,
+    pub(crate) max_attempts: u32,
+}
+
+impl Claim {
+    /// A claim of `owner` (a label for people: at most 64 bytes, no `|` and no control characters;
+    /// others are replaced) on one firing, with the defaults of the setters below.
+    pub fn new(task: TaskName, fire_time: DateTime<Utc>, token: Token, owner: &str) -> Self {
+        let mut label: String = owner
+            .chars()
+            .map(|c| if c == '|' || c.is_control() { '_' } else { c })
+            .collect();
+        while label.len() > 64 {
+            label.pop();
+        }
+        Self {
+            task,
+            fire_time,
+            token,
+            owner: label.into(),
+            ttl: Duration::from_secs(30),
+            early: Duration::from_secs(1),
+            late: Duration::from_secs(65),
+            keep: Duration::from_secs(30 * 86_400),
+            max_attempts: 1,
+        }
+    }
+
+    /// How long the lease lasts unless renewed; rounded up to whole seconds. Default: 30 s.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        self.ttl = Duration::from_secs(seconds.max(1));
+        self
+    }
+
+    /// How far before the fire time, by the store's clock, the lease may be taken. Default: 1 s.
+    #[must_use]
+    pub fn early(mut self, early: Duration) -> Self {
+        self.early = early;
+        self
+    }
+
+    /// How long after the fire time, by the store's clock, the lease may be taken. Default: 65 s.
+    ///
+    /// The record of the instant is kept for at least twice this and an hour, 30 days by default:
+    /// longer than any claim on it could be accepted.
+    #[must_use]
+    pub fn late(mut self, late: Duration) -> Self {
+        self.late = late;
+        self.keep = self.keep.max(late * 2 + Duration::from_secs(3600));
+        self
+    }
+
+    /// How often the firing may be granted when its runs die before they end. Default: 1.
+    #[must_use]
+    pub fn max_attempts(mut self, max: u32) -> Self {
+        self.max_attempts = max.max(1);
+        self
+    }
+
+    /// The task claimed.
+    pub fn task(&self) -> &TaskName {
+        &self.task
+    }
+
+    /// The instant claimed.
+    pub fn fire_time(&self) -> DateTime<Utc> {
+        self.fire_time
+    }
+
+    /// The instant in epoch milliseconds, as locks keep it.
+    pub(crate) fn instant_ms(&self) -> i64 {
+        self.fire_time.timestamp_millis()
+    }
+}
+
+/// The right to run one firing, as a lock granted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub(crate) task: TaskName,
+    pub(crate) fire_time: DateTime<Utc>,
+    pub(crate) token: Token,
+    pub(crate) owner: Arc<str>,
+    pub(crate) ttl: Duration,
+    pub(crate) keep: Duration,
+    pub(crate) fencing_token: FencingToken,
+    pub(crate) attempt: u32,
+    pub(crate) remaining: Duration,
+}
+
+impl Grant {
+    /// What a lock grants to `claim`: `remaining` is how long the lease lasts from the moment the
+    /// store handled the request, `attempt` counts from 1.
+    ///
+    /// For implementations of [`Lock`](crate::Lock).
+    pub fn new(
+        claim: &Claim,
+        fencing_token: FencingToken,
+        attempt: u32,
+        remaining: Duration,
+    ) -> Self {
+        Self {
+            task: claim.task.clone(),
+            fire_time: claim.fire_time,
+            token: claim.token.clone(),
+            owner: claim.owner.clone(),
+            ttl: claim.ttl,
+            keep: claim.keep,
+            fencing_token,
+            attempt,
+            remaining,
+        }
+    }
+
+    /// The task.
+    pub fn task(&self) -> &TaskName {
+        &self.task
+    }
+
+    /// The instant.
+    pub fn fire_time(&self) -> DateTime<Utc> {
+        self.fire_time
+    }
+
+    /// The owner's label.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The number that grows with every grant of the task.
+    pub fn fencing_token(&self) -> FencingToken {
+        self.fencing_token
+    }
+
+    /// Which attempt at the firing this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// How long the lease lasted when it was granted, from the moment the store handled the
+    /// request: the whole TTL, or what was left of it when a repeated claim found its lock.
+    pub fn remaining(&self) -> Duration {
+        self.remaining
+    }
+
+    /// The lease's full TTL, which a renewal restores.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    pub(crate) fn instant_ms(&self) -> i64 {
+        self.fire_time.timestamp_millis()
+    }
+}
+
+/// A number that grows with every grant of a task's lock.
+///
+/// It is the store's clock in microseconds, or one more than the last one if that is larger, so
+/// that it goes on growing even if the store loses its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FencingToken(u64);
+
+impl FencingToken {
+    /// The token of that number, for implementations of [`Lock`](crate::Lock).
+    pub fn new(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// The number; below 2⁵³ until the year 2255.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Identifies one claim of one instance on one firing: 128 random bits, in hexadecimal.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// A token of 128 bits, which must come from a good source of randomness.
+    pub fn from_bits(bits: u128) -> Self {
+        Self(format!("{bits:032x}").into())
+    }
+
+    /// The 32 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

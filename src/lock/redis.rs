@@ -1,0 +1,7 @@
+//! placeholder
+#[derive(Debug)]
+/// x
+pub struct RedisLock;
+#[derive(Debug)]
+/// x
+pub struct RedisLockBuilder;

@@ -1,0 +1,263 @@
+//! What a lock does, as one pure function: (stored records, request, now) → (new records, reply).
+//!
+//! [`MemoryLock`](crate::MemoryLock) and [`FileLock`](crate::FileLock) run it, and random
+//! sequences of requests compare it with the Lua scripts of `RedisLock` on a real server, so that
+//! all locks keep one protocol. The rules, and why each is there, are in `docs/lock-protocol.md`.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use crate::lock::state::State;
+use crate::lock::{
+    Acquired, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
+};
+
+/// The two records that a lock keeps of one task. Records past their end are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// The lock: there only while somebody holds it.
+    pub(crate) lock: Option<Record>,
+    /// The state: a [`State`] as text, or what somebody else put there.
+    pub(crate) state: Option<Record>,
+}
+
+/// A text that ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) text: String,
+    /// Epoch milliseconds; `None` for never.
+    pub(crate) expires_ms: Option<i64>,
+}
+
+impl Stored {
+    /// The records as they are at `now_ms`: without those whose end has come.
+    pub(crate) fn at(mut self, now_ms: i64) -> Self {
+        let alive = |r: &Record| r.expires_ms.is_none_or(|end| end > now_ms);
+        self.lock = self.lock.filter(alive);
+        self.state = self.state.filter(alive);
+        self
+    }
+
+    pub(crate) fn parsed_state(&self) -> Option<State> {
+        self.state.as_ref()?.text.parse().ok()
+    }
+
+    fn is_locked_by(&self, token: &str) -> bool {
+        self.lock.as_ref().is_some_and(|lock| lock.text == token)
+    }
+
+    fn set_lock(&mut self, token: &str, ttl: Duration, now_ms: i64) {
+        self.lock = Some(Record::ending_after(token.to_owned(), ttl, now_ms));
+    }
+
+    fn set_state(&mut self, state: &State, keep: Duration, now_ms: i64) {
+        self.state = Some(Record::ending_after(state.to_string(), keep, now_ms));
+    }
+
+    /// How long the lease lasts. Heals a backward step of the clock: a lease never lasts longer
+    /// than the TTL it was taken for.
+    fn remaining(&mut self, state: Option<&State>, now_ms: i64) -> Option<Duration> {
+        let end = self.lock.as_mut()?.expires_ms.as_mut()?;
+        let ttl_ms = state.and_then(|s| i64::try_from(s.ttl_ms).ok());
+        if let Some(ttl_ms) = ttl_ms.filter(|ttl_ms| *end - now_ms > *ttl_ms) {
+            *end = now_ms + ttl_ms;
+        }
+        Some(Duration::from_millis((*end - now_ms).max(0).unsigned_abs()))
+    }
+}
+
+impl Record {
+    fn ending_after(text: String, after: Duration, now_ms: i64) -> Self {
+        Self {
+            text,
+            expires_ms: Some(now_ms.saturating_add(millis(after))),
+        }
+    }
+}
+
+/// Handles a claim. `now_us` is the store's clock in epoch microseconds.
+pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acquired) {
+    let now_ms = now_us / 1000;
+    let mut new = stored.at(now_ms);
+    let state = new.parsed_state();
+    let inst = claim.instant_ms();
+    let last = state.as_ref().map_or(0, State::last);
+    let mut taking_over = false;
+
+    if let Some(s) = state
+        .as_ref()
+        .filter(|s| s.token == claim.token.as_str() && s.inst == inst)
+    {
+        // A repeat of a claim that had been granted: its first answer was lost.
+        let granted = |remaining| {
+            Acquired::Granted(Grant::new(
+                claim,
+                FencingToken::new(s.fence),
+                s.attempt,
+                remaining,
+            ))
+        };
+        if new.is_locked_by(&s.token) {
+            let remaining = new.remaining(state.as_ref(), now_ms).unwrap_or(claim.ttl);
+            return (new, granted(remaining));
+        }
+        if s.status == RunStatus::Running && new.lock.is_none() {
+            // Nobody acquired since, or the state would not hold our token: the fence is newest.
+            let answer = granted(claim.ttl);
+            new.set_lock(claim.token.as_str(), claim.ttl, now_ms);
+            return (new, answer);
+        }
+        return (new, Acquired::Burned);
+    }
+    if let Some(s) = &state {
+        if inst < last {
+            let last = DateTime::from_timestamp_millis(last).unwrap_or_default();
+            new.remaining(state.as_ref(), now_ms);
+            return (new, Acquired::Superseded { last });
+        }
+        if inst == last {
+            taking_over = new.lock.is_none() && may_rerun(s, claim);
+            if !taking_over {
+                let answer = Acquired::AlreadyFired {
+                    owner: s.owner.clone(),
+                    status: s.status,
+                };
+                new.remaining(state.as_ref(), now_ms);
+                return (new, answer);
+            }
+        }
+    }
+    if new.lock.is_some() {
+        let remaining = new.remaining(state.as_ref(), now_ms);
+        let owner = state.map(|s| s.owner);
+        return (new, Acquired::Held(Holder { owner, remaining }));
+    }
+    if let Some(s) = &state
+        && !taking_over
+        && may_rerun(s, claim)
+        && now_ms - last <= millis(claim.late)
+    {
+        // The earlier instant died unfinished; instants are finished in order.
+        let fire_time = DateTime::from_timestamp_millis(last).unwrap_or_default();
+        return (new, Acquired::FinishEarlier { fire_time });
+    }
+    if inst - now_ms > millis(claim.early) {
+        let wait = Duration::from_millis((inst - now_ms).unsigned_abs());
+        return (new, Acquired::TooEarly { wait });
+    }
+    if now_ms - inst > millis(claim.late) {
+        let lateness = Duration::from_millis((now_ms - inst).unsigned_abs());
+        return (new, Acquired::TooLate { lateness });
+    }
+
+    let fence = state
+        .as_ref()
+        .map_or(0, |s| s.fence + 1)
+        .max(now_us.unsigned_abs());
+    let attempt = 1 + if taking_over {
+        state.as_ref().map_or(0, |s| s.attempt)
+    } else {
+        0
+    };
+    let prev = match &state {
+        None => 0,
+        Some(s) if taking_over || s.status == RunStatus::Abandoned => s.prev,
+        Some(s) => s.inst,
+    };
+    let state = State {
+        prev,
+        inst,
+        fence,
+        status: RunStatus::Running,
+        attempt,
+        ttl_ms: millis(claim.ttl).unsigned_abs(),
+        token: claim.token.as_str().to_owned(),
+        owner: claim.owner.to_string(),
+    };
+    new.set_lock(claim.token.as_str(), claim.ttl, now_ms);
+    new.set_state(&state, claim.keep, now_ms);
+    let grant = Grant::new(claim, FencingToken::new(fence), attempt, claim.ttl);
+    (new, Acquired::Granted(grant))
+}
+
+/// Whether the run of the last instant died in a way that lets this claim run it again.
+fn may_rerun(last: &State, claim: &Claim) -> bool {
+    matches!(last.status, RunStatus::Running | RunStatus::Cancelled)
+        && last.attempt < claim.max_attempts
+}
+
+/// Handles a renewal.
+pub(crate) fn renew(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Renewed) {
+    let now_ms = now_us / 1000;
+    let mut new = stored.at(now_ms);
+    let token = grant.token.as_str();
+    let state = new.parsed_state();
+    // A state that says anything but "running" is what stops a delayed renewal from bringing a
+    // released lock back to life.
+    let ours = match (&new.state, &state) {
+        (None, _) => true,
+        (Some(_), Some(s)) => s.token == token && s.status == RunStatus::Running,
+        (Some(_), None) => false,
+    };
+    let answer = if new.is_locked_by(token) {
+        Renewed::Extended
+    } else if new.lock.is_none() && ours {
+        Renewed::Reasserted
+    } else {
+        return (
+            new,
+            Renewed::Lost {
+                owner: state.map(|s| s.owner),
+            },
+        );
+    };
+    new.set_lock(token, grant.ttl, now_ms);
+    if new.state.is_none() {
+        // The store lost its data: bring marker and fence back.
+        let restored = State {
+            prev: 0,
+            inst: grant.instant_ms(),
+            fence: grant.fencing_token.get(),
+            status: RunStatus::Running,
+            attempt: grant.attempt,
+            ttl_ms: millis(grant.ttl).unsigned_abs(),
+            token: token.to_owned(),
+            owner: grant.owner.to_string(),
+        };
+        new.set_state(&restored, grant.keep, now_ms);
+    }
+    (new, answer)
+}
+
+/// Handles a release.
+pub(crate) fn release(
+    stored: Stored,
+    grant: &Grant,
+    completion: Completion,
+    now_us: i64,
+) -> (Stored, Released) {
+    let now_ms = now_us / 1000;
+    let mut new = stored.at(now_ms);
+    let token = grant.token.as_str();
+    let state = new.parsed_state();
+    let answer = if new.is_locked_by(token) {
+        new.lock = None;
+        Released::Freed
+    } else if state.as_ref().is_some_and(|s| s.token == token) {
+        Released::WasGone
+    } else {
+        Released::NotOwner {
+            owner: state.as_ref().map(|s| s.owner.clone()),
+        }
+    };
+    if let Some(mut s) = state.filter(|s| s.token == token && s.status == RunStatus::Running) {
+        s.status = completion.into();
+        new.set_state(&s, grant.keep, now_ms);
+    }
+    (new, answer)
+}
+
+fn millis(d: Duration) -> i64 {
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
+}

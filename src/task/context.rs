@@ -1,0 +1,164 @@
+//! What a run knows about itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::lock::FencingToken;
+use crate::task::{RunId, TaskName};
+
+/// What one run knows about itself, and how it hears that it should end. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RunContext {
+    facts: Arc<Facts>,
+    control: RunControl,
+}
+
+#[derive(Debug)]
+struct Facts {
+    task: TaskName,
+    run_id: RunId,
+    fire_time: DateTime<Utc>,
+    attempt: u32,
+    fencing_token: FencingToken,
+    deadline: DateTime<Utc>,
+}
+
+/// Why a run was asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// It ran longer than the task's timeout.
+    Timeout,
+    /// The lease was lost, or could not be renewed in time: another instance may run the task now.
+    LeaseLost,
+    /// The scheduler stops, and the grace for running tasks is over.
+    Shutdown,
+}
+
+impl RunContext {
+    pub(crate) fn new(
+        task: TaskName,
+        run_id: RunId,
+        fire_time: DateTime<Utc>,
+        attempt: u32,
+        fencing_token: FencingToken,
+        started: DateTime<Utc>,
+        timeout: Duration,
+        control: RunControl,
+    ) -> Self {
+        let deadline = chrono::TimeDelta::from_std(timeout)
+            .ok()
+            .and_then(|timeout| started.checked_add_signed(timeout))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let facts = Facts {
+            task,
+            run_id,
+            fire_time,
+            attempt,
+            fencing_token,
+            deadline,
+        };
+        Self {
+            facts: Arc::new(facts),
+            control,
+        }
+    }
+
+    /// The task's name.
+    pub fn task_name(&self) -> &str {
+        self.facts.task.as_str()
+    }
+
+    /// The instant that the schedule named, the same on all instances; not the time it is now.
+    pub fn fire_time(&self) -> DateTime<Utc> {
+        self.facts.fire_time
+    }
+
+    /// Which attempt at this firing this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.facts.attempt
+    }
+
+    /// The run's id, unique in the fleet.
+    pub fn run_id(&self) -> RunId {
+        self.facts.run_id
+    }
+
+    /// A number that grows with every grant of this task's lock, in the whole fleet.
+    ///
+    /// Hand it to what the task writes to, and let that refuse a smaller one than it has seen:
+    /// `UPDATE t SET …, fence = $f WHERE id = $1 AND fence <= $f`. Then a run that was paused
+    /// beyond its lease cannot overwrite the work of its successor.
+    pub fn fencing_token(&self) -> FencingToken {
+        self.facts.fencing_token
+    }
+
+    /// When the timeout will cancel this run, by this instance's clock.
+    pub fn deadline(&self) -> DateTime<Utc> {
+        self.facts.deadline
+    }
+
+    /// Resolves when the run should end: its timeout, a lost lease, a shutdown.
+    ///
+    /// Cancel-safe: it may be dropped and called again.
+    pub async fn cancelled(&self) {
+        self.control.token.cancelled().await;
+    }
+
+    /// Whether the run should end. For work in [`tokio::task::spawn_blocking`].
+    pub fn is_cancelled(&self) -> bool {
+        self.control.token.is_cancelled()
+    }
+
+    /// Why the run should end; `None` as long as it should not.
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.control.reason()
+    }
+}
+
+/// The engine's side of a run's cancellation: the first reason stays.
+#[derive(Debug, Clone)]
+pub(crate) struct RunControl {
+    token: CancellationToken,
+    reason: Arc<AtomicU8>,
+}
+
+impl RunControl {
+    pub(crate) fn new() -> Self {
+        Self {
+            token: CancellationToken::new(),
+            reason: Arc::new(AtomicU8::new(0)),
+        }
+    }
+
+    pub(crate) fn cancel(&self, reason: CancelReason) {
+        let code = match reason {
+            CancelReason::Timeout => 1,
+            CancelReason::LeaseLost => 2,
+            CancelReason::Shutdown => 3,
+        };
+        // Only the first reason is kept; the token follows it, so that whoever sees the token
+        // cancelled also sees why.
+        let _ = self
+            .reason
+            .compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire);
+        self.token.cancel();
+    }
+
+    pub(crate) fn reason(&self) -> Option<CancelReason> {
+        match self.reason.load(Ordering::Acquire) {
+            1 => Some(CancelReason::Timeout),
+            2 => Some(CancelReason::LeaseLost),
+            3 => Some(CancelReason::Shutdown),
+            _ => None,
+        }
+    }
+
+    pub(crate) async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+}
