@@ -7,7 +7,10 @@ mod error;
 mod event;
 mod lock;
 mod schedule;
+mod scheduler;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 
 pub use async_trait::async_trait;
@@ -25,6 +28,9 @@ pub use lock::{
 #[cfg(feature = "redis")]
 pub use lock::{RedisLock, RedisLockBuilder};
 pub use schedule::{Schedule, SpecError};
+pub use scheduler::{
+    LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,
+};
 pub use task::{
     CancelReason, DEFAULT_TIMEOUT, Policy, RunContext, RunId, Task, TaskError, TaskName, TaskResult,
 };

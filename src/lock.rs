@@ -15,6 +15,7 @@ mod state;
 pub(crate) mod transition;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -80,6 +81,35 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
 
     /// What this lock is and where, for logs: `redis at 127.0.0.1:6379/0`. Never with a secret.
     fn describe(&self) -> String;
+}
+
+/// So that a lock can be chosen at run time: `Arc<dyn Lock>` is one.
+#[async_trait]
+impl<L: Lock + ?Sized> Lock for Arc<L> {
+    async fn acquire(&self, claim: &Claim) -> Result<Acquired> {
+        (**self).acquire(claim).await
+    }
+    async fn acquire_all(&self, claims: &[Claim]) -> Vec<Result<Acquired>> {
+        (**self).acquire_all(claims).await
+    }
+    async fn renew(&self, grant: &Grant) -> Result<Renewed> {
+        (**self).renew(grant).await
+    }
+    async fn renew_all(&self, grants: &[Grant]) -> Vec<Result<Renewed>> {
+        (**self).renew_all(grants).await
+    }
+    async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
+        (**self).release(grant, completion).await
+    }
+    async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
+        (**self).last_fired(tasks).await
+    }
+    async fn check(&self) -> Result<()> {
+        (**self).check().await
+    }
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }
 
 /// The answer to a [`Claim`].

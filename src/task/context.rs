@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::event::RunFacts;
 use crate::lock::FencingToken;
-use crate::task::{RunId, TaskName};
+use crate::task::RunId;
 
 /// What one run knows about itself, and how it hears that it should end. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -19,11 +19,7 @@ pub struct RunContext {
 
 #[derive(Debug)]
 struct Facts {
-    task: TaskName,
-    run_id: RunId,
-    fire_time: DateTime<Utc>,
-    attempt: u32,
-    fencing_token: FencingToken,
+    run: RunFacts,
     deadline: DateTime<Utc>,
 }
 
@@ -40,52 +36,31 @@ pub enum CancelReason {
 }
 
 impl RunContext {
-    pub(crate) fn new(
-        task: TaskName,
-        run_id: RunId,
-        fire_time: DateTime<Utc>,
-        attempt: u32,
-        fencing_token: FencingToken,
-        started: DateTime<Utc>,
-        timeout: Duration,
-        control: RunControl,
-    ) -> Self {
-        let deadline = chrono::TimeDelta::from_std(timeout)
-            .ok()
-            .and_then(|timeout| started.checked_add_signed(timeout))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let facts = Facts {
-            task,
-            run_id,
-            fire_time,
-            attempt,
-            fencing_token,
-            deadline,
-        };
+    pub(crate) fn new(run: RunFacts, deadline: DateTime<Utc>, control: RunControl) -> Self {
         Self {
-            facts: Arc::new(facts),
+            facts: Arc::new(Facts { run, deadline }),
             control,
         }
     }
 
     /// The task's name.
     pub fn task_name(&self) -> &str {
-        self.facts.task.as_str()
+        self.facts.run.task.as_str()
     }
 
     /// The instant that the schedule named, the same on all instances; not the time it is now.
     pub fn fire_time(&self) -> DateTime<Utc> {
-        self.facts.fire_time
+        self.facts.run.fire_time
     }
 
     /// Which attempt at this firing this is, from 1.
     pub fn attempt(&self) -> u32 {
-        self.facts.attempt
+        self.facts.run.attempt
     }
 
     /// The run's id, unique in the fleet.
     pub fn run_id(&self) -> RunId {
-        self.facts.run_id
+        self.facts.run.run_id
     }
 
     /// A number that grows with every grant of this task's lock, in the whole fleet.
@@ -94,7 +69,7 @@ impl RunContext {
     /// `UPDATE t SET …, fence = $f WHERE id = $1 AND fence <= $f`. Then a run that was paused
     /// beyond its lease cannot overwrite the work of its successor.
     pub fn fencing_token(&self) -> FencingToken {
-        self.facts.fencing_token
+        self.facts.run.fencing_token
     }
 
     /// When the timeout will cancel this run, by this instance's clock.

@@ -1,0 +1,151 @@
+//! The engine: decides what is due, asks the lock, runs, and reports.
+
+mod admit;
+mod attempt;
+mod builder;
+mod claiming;
+mod engine;
+mod firing;
+mod handle;
+mod health;
+mod registry;
+mod shutdown;
+mod slot;
+mod timeline;
+mod timer;
+mod watched_lock;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::task::Task;
+
+use engine::Engine;
+
+pub use builder::SchedulerBuilder;
+pub use handle::{LastRun, SchedulerHandle, SchedulerState, TaskSnapshot};
+pub use shutdown::StopReport;
+
+/// Runs registered tasks when they are due, each instant on one instance of the fleet.
+///
+/// ```
+/// use std::time::Duration;
+/// use tasklock::{BaseTask, MemoryLock, Scheduler};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> tasklock::Result<()> {
+/// let scheduler = Scheduler::builder().lock(MemoryLock::new()).build()?;
+/// scheduler.register(BaseTask::new("hello", "* * * * * *", Duration::from_secs(5), |ctx| async move {
+///     println!("due at {}", ctx.fire_time());
+///     Ok(())
+/// }))?;
+/// scheduler.start().await?;
+/// let report = scheduler.stop().await;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Dropping a scheduler that was not stopped takes no more firings and cancels its runs, without
+/// waiting for them.
+#[derive(Debug)]
+pub struct Scheduler {
+    engine: Arc<Engine>,
+}
+
+impl Scheduler {
+    /// Settings for a scheduler; the lock is the only one without a default.
+    pub fn builder() -> SchedulerBuilder {
+        SchedulerBuilder::new()
+    }
+
+    /// Adds a task, before or after the start.
+    ///
+    /// A task registered before the start catches up: the instants since the last one that the
+    /// lock knows of, as far as they are younger than its
+    /// [misfire threshold](crate::Policy::misfire_threshold), are due at once. One registered
+    /// later fires from its next fire time on.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`](crate::ErrorKind::InvalidName),
+    /// [`InvalidSpec`](crate::ErrorKind::InvalidSpec) with the place,
+    /// [`InvalidTask`](crate::ErrorKind::InvalidTask) for a zero timeout or a policy out of range,
+    /// [`DuplicateTask`](crate::ErrorKind::DuplicateTask) for a name that is taken,
+    /// [`WrongState`](crate::ErrorKind::WrongState) once the scheduler stops.
+    pub fn register(&self, task: impl Task) -> Result<()> {
+        self.engine.register(Arc::new(task))
+    }
+
+    /// Makes sure that the lock can serve, then fires until [`stop`](Scheduler::stop).
+    ///
+    /// Returns as soon as firing has begun. Must be called within a tokio runtime, which then runs
+    /// the tasks; give it at least two threads if tasks may block.
+    ///
+    /// # Errors
+    ///
+    /// What the lock's check says, at once or after
+    /// [`wait_for_lock`](SchedulerBuilder::wait_for_lock); the scheduler can be started again
+    /// then. [`WrongState`](crate::ErrorKind::WrongState) if it was started before.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped before it returned, the scheduler is as if it had not been called.
+    pub async fn start(&self) -> Result<()> {
+        Engine::start(&self.engine).await
+    }
+
+    /// Goes quiet (takes no new firings), drains (waits for runs up to the
+    /// [grace](SchedulerBuilder::shutdown_grace)), aborts (asks the rest to end, drops them after
+    /// their [cancel grace](crate::Policy::cancel_grace)), and says what became of each.
+    ///
+    /// Locks are released before it returns, as far as the store answers. May be called more than
+    /// once; all calls get the same report.
+    ///
+    /// # Cancellation
+    ///
+    /// Once begun, stopping goes on if the future is dropped.
+    pub async fn stop(&self) -> StopReport {
+        Engine::stop(&self.engine).await
+    }
+
+    /// Starts, waits for `signal`, whatever it returns, and stops.
+    ///
+    /// ```no_run
+    /// # async fn f(scheduler: tasklock::Scheduler) -> tasklock::Result<()> {
+    /// let report = scheduler.run_until(std::future::pending::<()>()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Scheduler::start).
+    pub async fn run_until<F: Future>(&self, signal: F) -> Result<StopReport> {
+        self.start().await?;
+        signal.await;
+        Ok(self.stop().await)
+    }
+
+    /// The names of the registered tasks, in the order of their registration.
+    pub fn list_tasks(&self) -> Vec<String> {
+        self.engine
+            .registry
+            .all()
+            .iter()
+            .map(|entry| entry.name.to_string())
+            .collect()
+    }
+
+    /// A view of the scheduler that can be cloned and handed around.
+    pub fn handle(&self) -> SchedulerHandle {
+        SchedulerHandle::new(self.engine.clone())
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.engine.abandon();
+    }
+}

@@ -1,0 +1,128 @@
+//! Whether a firing that has come due is worth asking the lock for. Pure.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::event::Decision;
+
+/// What the decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) fire_time: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) misfire_threshold: Duration,
+    pub(crate) is_draining: bool,
+    /// When the run of this task that goes on here started.
+    pub(crate) running_since: Option<DateTime<Utc>>,
+}
+
+/// What to do with a firing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Ask the lock.
+    Claim,
+    /// Keep it until the run that goes on here has ended.
+    Wait,
+    /// It ends here.
+    Decide(Decision),
+}
+
+/// ```text
+///        run here: started |----------------------->
+///   firing due before that       firing due meanwhile
+///        Wait: it is late,       Overlap: its predecessor
+///        not overlapping         still runs
+/// ```
+pub(crate) fn admit(facts: Facts) -> Admission {
+    if facts.is_draining {
+        return Admission::Decide(Decision::Draining);
+    }
+    if lateness(facts.fire_time, facts.now) > facts.misfire_threshold {
+        return Admission::Decide(Decision::Misfired);
+    }
+    match facts.running_since {
+        Some(since) if since >= facts.fire_time => Admission::Wait,
+        Some(_) => Admission::Decide(Decision::Overlap),
+        None => Admission::Claim,
+    }
+}
+
+/// How long after `fire_time` it is; zero before it.
+pub(crate) fn lateness(fire_time: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (now - fire_time).to_std().unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    #[test]
+    fn each_hindrance_has_its_answer_and_the_first_one_wins() {
+        let fine = Facts {
+            fire_time: at(100),
+            now: at(100),
+            misfire_threshold: Duration::from_secs(60),
+            is_draining: false,
+            running_since: None,
+        };
+        let late = Facts {
+            now: at(161),
+            ..fine
+        };
+        let table = [
+            (fine, Admission::Claim),
+            (
+                Facts {
+                    now: at(99),
+                    ..fine
+                },
+                Admission::Claim,
+            ),
+            (
+                Facts {
+                    now: at(160),
+                    ..fine
+                },
+                Admission::Claim,
+            ),
+            (late, Admission::Decide(Decision::Misfired)),
+            (
+                Facts {
+                    running_since: Some(at(99)),
+                    ..fine
+                },
+                Admission::Decide(Decision::Overlap),
+            ),
+            (
+                Facts {
+                    running_since: Some(at(101)),
+                    now: at(102),
+                    ..fine
+                },
+                Admission::Wait,
+            ),
+            (
+                Facts {
+                    running_since: Some(at(99)),
+                    ..late
+                },
+                Admission::Decide(Decision::Misfired),
+            ),
+            (
+                Facts {
+                    is_draining: true,
+                    ..late
+                },
+                Admission::Decide(Decision::Draining),
+            ),
+        ];
+        for (facts, expected) in table {
+            assert_eq!(admit(facts), expected, "{facts:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Settings of a scheduler.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Observer, Observers};
+use crate::lock::Lock;
+use crate::scheduler::Scheduler;
+use crate::scheduler::engine::{Engine, random_bits};
+use crate::time::{Clock, SystemClock};
+
+/// What a scheduler is made of. [`build`](SchedulerBuilder::build) checks it all.
+#[must_use = "a builder does nothing until `build`"]
+pub struct SchedulerBuilder {
+    lock: Option<Arc<dyn Lock>>,
+    observers: Vec<Arc<dyn Observer>>,
+    timezone: Tz,
+    shutdown_grace: Duration,
+    wait_for_lock: Duration,
+    instance: Option<String>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What `build` has checked.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) lock: Arc<dyn Lock>,
+    pub(crate) observers: Observers,
+    pub(crate) timezone: Tz,
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) wait_for_lock: Duration,
+    pub(crate) instance: Arc<str>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl SchedulerBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            lock: None,
+            observers: Vec::new(),
+            timezone: Tz::UTC,
+            shutdown_grace: Duration::from_secs(20),
+            wait_for_lock: Duration::ZERO,
+            instance: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The lock that decides which instance runs a firing. Required: replicas share work only if
+    /// they share a lock, so there is no silent default.
+    pub fn lock(mut self, lock: impl Lock) -> Self {
+        self.lock = Some(Arc::new(lock));
+        self
+    }
+
+    /// Keeps metrics: [`observer`](SchedulerBuilder::observer) by the name people look for.
+    pub fn metrics(self, metrics: impl Observer) -> Self {
+        self.observer(metrics)
+    }
+
+    /// Somebody who hears of everything the engine does. May be called several times.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// The zone of schedules that do not name one, in their spec or their task's policy.
+    /// Default: UTC.
+    pub fn timezone(mut self, zone: Tz) -> Self {
+        self.timezone = zone;
+        self
+    }
+
+    /// How long [`stop`](Scheduler::stop) waits for runs before it cancels them. Default: 20 s;
+    /// at most 24 h. Kubernetes kills after 30 s unless told otherwise.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.shutdown_grace = grace;
+        self
+    }
+
+    /// How long [`start`](Scheduler::start) waits for the lock's store to answer before it gives
+    /// up. Default: zero, give up at once. At most 24 h. A store that refuses us (wrong password)
+    /// is not waited for.
+    pub fn wait_for_lock(mut self, patience: Duration) -> Self {
+        self.wait_for_lock = patience;
+        self
+    }
+
+    /// The instance's id, a label for people in logs, locks and metrics: 1 to 64 visible ASCII
+    /// characters without `|`. Default: `host:pid:random`.
+    pub fn instance_id(mut self, id: impl Into<String>) -> Self {
+        self.instance = Some(id.into());
+        self
+    }
+
+    /// Where the time comes from. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The scheduler, not yet started.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidConfig`] naming the setting that cannot be.
+    pub fn build(self) -> Result<Scheduler> {
+        let refuse = |text: String| Err(Error::new(ErrorKind::InvalidConfig, text));
+        let Some(lock) = self.lock else {
+            return refuse(
+                "no lock: choose one with .lock(…): RedisLock for several hosts, FileLock for the \
+                 processes of one host, MemoryLock for one process"
+                    .to_owned(),
+            );
+        };
+        let day = Duration::from_secs(86_400);
+        for (name, value) in [
+            ("shutdown_grace", self.shutdown_grace),
+            ("wait_for_lock", self.wait_for_lock),
+        ] {
+            if value > day {
+                return refuse(format!("{name} is {value:?}: give it at most 24 h"));
+            }
+        }
+        let random = random_bits()?;
+        let instance = match self.instance {
+            None => default_instance(random),
+            Some(id) => {
+                let is_fit = |c: char| c.is_ascii_graphic() && c != '|';
+                if id.is_empty() || id.len() > 64 || !id.chars().all(is_fit) {
+                    return refuse(format!(
+                        "instance id {:?} is not 1 to 64 visible ASCII characters without '|'",
+                        id.chars().take(80).collect::<String>()
+                    ));
+                }
+                id
+            }
+        };
+        let settings = Settings {
+            lock,
+            observers: Observers::new(self.observers),
+            timezone: self.timezone,
+            shutdown_grace: self.shutdown_grace,
+            wait_for_lock: self.wait_for_lock,
+            instance: instance.into(),
+            clock: self.clock,
+        };
+        Ok(Scheduler {
+            engine: Engine::new(settings, random),
+        })
+    }
+}
+
+/// `host:pid:random`, the host cut so that all of it fits into 64 bytes.
+fn default_instance(random: u128) -> String {
+    #[cfg(unix)]
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    #[cfg(not(unix))]
+    let host = std::env::var("COMPUTERNAME").unwrap_or_default();
+    let host: String = host
+        .chars()
+        .filter(|c| c.is_ascii_graphic() && *c != '|')
+        .take(40)
+        .collect();
+    let host = if host.is_empty() { "host" } else { &host };
+    format!("{host}:{}:{:08x}", std::process::id(), random as u32)
+}
+
+impl fmt::Debug for SchedulerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchedulerBuilder")
+            .field("lock", &self.lock)
+            .field("observers", &self.observers.len())
+            .field("timezone", &self.timezone)
+            .field("shutdown_grace", &self.shutdown_grace)
+            .field("wait_for_lock", &self.wait_for_lock)
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! What the parts of a running scheduler share.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Decision, Event};
+use crate::lock::lease::Renewer;
+use crate::lock::{LastFired, Lock};
+use crate::scheduler::SchedulerState;
+use crate::scheduler::builder::Settings;
+use crate::scheduler::health::Health;
+use crate::scheduler::registry::{Entry, Registry};
+use crate::scheduler::shutdown::Stopping;
+use crate::scheduler::timer::{self, Timer};
+use crate::scheduler::watched_lock::WatchedLock;
+use crate::task::{CancelReason, Task};
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
+    pub(crate) lock: Arc<WatchedLock>,
+    pub(crate) renewer: Arc<Renewer>,
+    pub(crate) health: Arc<Health>,
+    state: AtomicU8,
+    seed: u128,
+    drawn: AtomicU64,
+    /// Wakes the timer: a task was registered.
+    pub(crate) registered: Notify,
+    /// Cancelled when no new firings are taken.
+    pub(crate) quiet: CancellationToken,
+    /// Cancelled when runs are to end.
+    pub(crate) aborting: CancellationToken,
+    /// Claims on their way.
+    pub(crate) claims: TaskTracker,
+    /// Runs, up to the release of their lock.
+    pub(crate) runs: TaskTracker,
+    /// Releases that the store has not confirmed, and claims to take back.
+    pub(crate) clean_ups: TaskTracker,
+    // Set once, by whoever stops first; held to look.
+    pub(crate) stopping: Mutex<Option<Stopping>>,
+}
+
+const STATES: [SchedulerState; 5] = [
+    SchedulerState::Idle,
+    SchedulerState::Starting,
+    SchedulerState::Running,
+    SchedulerState::Draining,
+    SchedulerState::Stopped,
+];
+
+impl Engine {
+    pub(crate) fn new(settings: Settings, random: u128) -> Arc<Self> {
+        let health = Arc::new(Health::default());
+        let lock = Arc::new(WatchedLock {
+            lock: settings.lock.clone(),
+            clock: settings.clock.clone(),
+            observers: settings.observers.clone(),
+            health: health.clone(),
+        });
+        let renewer = Renewer::new(lock.clone(), settings.clock.clone(), random);
+        Arc::new(Self {
+            settings,
+            registry: Registry::default(),
+            lock,
+            renewer: Arc::new(renewer),
+            health,
+            state: AtomicU8::new(0),
+            seed: random,
+            drawn: AtomicU64::new(0),
+            registered: Notify::new(),
+            quiet: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+            claims: TaskTracker::new(),
+            runs: TaskTracker::new(),
+            clean_ups: TaskTracker::new(),
+            stopping: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> SchedulerState {
+        let code = usize::from(self.state.load(Ordering::Acquire));
+        STATES.get(code).copied().unwrap_or(SchedulerState::Stopped)
+    }
+
+    /// Goes from one of the states `from` to `to`; otherwise says in which state it is.
+    pub(crate) fn change_state(
+        &self,
+        from: &[SchedulerState],
+        to: SchedulerState,
+    ) -> Result<(), SchedulerState> {
+        let code = |s: SchedulerState| STATES.iter().position(|x| *x == s).unwrap_or(4) as u8;
+        for from in from {
+            let change = self.state.compare_exchange(
+                code(*from),
+                code(to),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if change.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(self.state())
+    }
+
+    /// 128 random bits for a token or an id.
+    pub(crate) fn random(&self) -> u128 {
+        random_bits().unwrap_or_else(|_| {
+            // The source worked when the scheduler was built, and does not fail later on any
+            // system we know. If it did: a number nobody else draws is all that is needed.
+            let drawn = u128::from(self.drawn.fetch_add(1, Ordering::Relaxed));
+            self.seed ^ (drawn << 64 | drawn)
+        })
+    }
+
+    pub(crate) fn announce(&self, event: &Event) {
+        self.settings.observers.announce(event);
+    }
+
+    pub(crate) fn decide(
+        &self,
+        entry: &Entry,
+        fire_time: DateTime<Utc>,
+        decision: Decision,
+        holder: Option<Arc<str>>,
+    ) {
+        let task = entry.name.clone();
+        self.announce(&Event::FiringDecided {
+            task,
+            fire_time,
+            decision,
+            count: 1,
+            holder,
+        });
+    }
+
+    pub(crate) fn register(&self, task: Arc<dyn Task>) -> Result<()> {
+        if matches!(
+            self.state(),
+            SchedulerState::Draining | SchedulerState::Stopped
+        ) {
+            let text = "the scheduler is stopped: register tasks with a new one";
+            return Err(Error::new(ErrorKind::WrongState, text));
+        }
+        let entry = Entry::new(task, self.settings.timezone)?;
+        let next_fire = entry.schedule.next_after(self.settings.clock.now());
+        entry.slot().next_fire = next_fire;
+        let entry = self.registry.add(entry)?;
+        self.announce(&Event::TaskRegistered {
+            task: entry.name.clone(),
+            spec: entry.spec.clone(),
+            timezone: entry.schedule.timezone(),
+            next_fire,
+        });
+        self.registered.notify_one();
+        Ok(())
+    }
+
+    pub(crate) async fn start(this: &Arc<Self>) -> Result<()> {
+        let begun = this.change_state(&[SchedulerState::Idle], SchedulerState::Starting);
+        if let Err(state) = begun {
+            let text = format!("the scheduler is {state}: it can be started once");
+            return Err(Error::new(ErrorKind::WrongState, text));
+        }
+        let undo = BackToIdle(this);
+        this.wait_for_lock().await?;
+        let timer = Timer::new(this.clone(), this.last_fired().await?);
+        std::mem::forget(undo);
+
+        if this
+            .change_state(&[SchedulerState::Starting], SchedulerState::Running)
+            .is_err()
+        {
+            let text = "the scheduler was stopped while it started";
+            return Err(Error::new(ErrorKind::WrongState, text));
+        }
+        this.announce(&Event::SchedulerStarted {
+            instance: this.settings.instance.clone(),
+            tasks: this.registry.len(),
+            lock: this.settings.lock.describe(),
+        });
+        // The renewer outlives the drain: it ends when the last run has ended.
+        let renewer = this.renewer.clone();
+        let (runs, clean_ups) = (this.runs.clone(), this.clean_ups.clone());
+        let quiet = this.quiet.clone();
+        tokio::spawn(async move {
+            let ended = CancellationToken::new();
+            let all_ended = async {
+                quiet.cancelled().await;
+                runs.wait().await;
+                clean_ups.wait().await;
+            };
+            tokio::select! {
+                () = renewer.run(ended) => {}
+                () = all_ended => {}
+            }
+        });
+        tokio::spawn(timer::run(timer));
+        Ok(())
+    }
+
+    /// Asks the lock until it can serve, for as long as the settings allow.
+    async fn wait_for_lock(&self) -> Result<()> {
+        let clock = &self.settings.clock;
+        let begun = clock.monotonic();
+        loop {
+            let Err(error) = self.lock.check().await else {
+                if let Some(down_for) = self.health.store_answered(clock.monotonic()) {
+                    self.announce(&Event::StoreUp { down_for });
+                }
+                return Ok(());
+            };
+            let waited = clock.monotonic().saturating_sub(begun);
+            if !error.is_transient() || waited >= self.settings.wait_for_lock {
+                let patience = if waited.is_zero() || self.settings.wait_for_lock.is_zero() {
+                    String::new()
+                } else {
+                    format!(" within {:?}", self.settings.wait_for_lock)
+                };
+                let text = format!("the scheduler cannot start: its lock cannot serve{patience}");
+                return Err(Error::new(error.kind(), format!("{text}: {error}")).with_source(error));
+            }
+            if self.health.store_failed(clock.now(), clock.monotonic()) {
+                let error = Arc::new(error);
+                let operation = crate::event::LockOperation::Acquire;
+                self.announce(&Event::StoreDown { operation, error });
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// What the lock knows of the tasks registered so far, in their order.
+    async fn last_fired(&self) -> Result<Vec<Option<LastFired>>> {
+        let names: Vec<_> = self.registry.all().iter().map(|e| e.name.clone()).collect();
+        let known = self.lock.last_fired(&names).await;
+        known.map_err(|e| e.context("the scheduler cannot start: the last firings cannot be read"))
+    }
+
+    /// The scheduler was dropped: nobody waits for an orderly end.
+    pub(crate) fn abandon(&self) {
+        let is_stopping = self
+            .stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        if !is_stopping {
+            self.quiet.cancel();
+            for entry in self.registry.all() {
+                if let Some(running) = &entry.slot().running {
+                    running.control.cancel(CancelReason::Shutdown);
+                }
+            }
+            self.aborting.cancel();
+            self.claims.close();
+            self.runs.close();
+            self.clean_ups.close();
+            let _ = self.change_state(
+                &[
+                    SchedulerState::Idle,
+                    SchedulerState::Starting,
+                    SchedulerState::Running,
+                ],
+                SchedulerState::Stopped,
+            );
+        }
+    }
+}
+
+/// Lets the scheduler be started again after a start that failed or was dropped.
+struct BackToIdle<'a>(&'a Engine);
+
+impl Drop for BackToIdle<'_> {
+    fn drop(&mut self) {
+        let _ = self
+            .0
+            .change_state(&[SchedulerState::Starting], SchedulerState::Idle);
+    }
+}
+
+/// 128 bits from the system's source of randomness.
+pub(crate) fn random_bits() -> Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| {
+        Error::new(
+            ErrorKind::InvalidConfig,
+            "the system gives no random numbers",
+        )
+        .with_source(e)
+    })?;
+    Ok(u128::from_ne_bytes(bytes))
+}

@@ -1,0 +1,157 @@
+//! What others may see of a running scheduler.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use crate::event::{Outcome, RunFacts};
+use crate::scheduler::engine::Engine;
+use crate::scheduler::registry::Entry;
+use crate::task::{RunId, TaskName};
+
+/// A view of a scheduler. Cheap to clone; it does not keep the scheduler running.
+#[derive(Debug, Clone)]
+pub struct SchedulerHandle {
+    engine: Arc<Engine>,
+}
+
+impl SchedulerHandle {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// What the scheduler is doing.
+    pub fn state(&self) -> SchedulerState {
+        self.engine.state()
+    }
+
+    /// The instance's id.
+    pub fn instance(&self) -> &str {
+        &self.engine.settings.instance
+    }
+
+    /// The time, by the scheduler's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.engine.settings.clock.now()
+    }
+
+    /// When the timer last looked at what is due. It does so at least every second while the
+    /// scheduler runs; `None` before the start.
+    pub fn last_wake(&self) -> Option<DateTime<Utc>> {
+        self.engine.health.last_wake()
+    }
+
+    /// Since when the lock's store has not answered; `None` if it has.
+    pub fn store_down_since(&self) -> Option<DateTime<Utc>> {
+        self.engine.health.store_down_since()
+    }
+
+    /// All tasks, in the order of their registration.
+    pub fn tasks(&self) -> Vec<TaskSnapshot> {
+        self.engine
+            .registry
+            .all()
+            .iter()
+            .map(|entry| TaskSnapshot::of(entry))
+            .collect()
+    }
+
+    /// One task.
+    pub fn task(&self, name: &str) -> Option<TaskSnapshot> {
+        self.engine
+            .registry
+            .all()
+            .iter()
+            .find(|e| e.name == *name)
+            .map(|e| TaskSnapshot::of(e))
+    }
+}
+
+/// What a scheduler is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SchedulerState {
+    /// Built, not started.
+    Idle,
+    /// Waiting for its lock.
+    Starting,
+    /// Firing.
+    Running,
+    /// Taking no new firings; runs go on.
+    Draining,
+    /// At its end.
+    Stopped,
+}
+
+impl SchedulerState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SchedulerState::Idle => "idle",
+            SchedulerState::Starting => "starting",
+            SchedulerState::Running => "running",
+            SchedulerState::Draining => "draining",
+            SchedulerState::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for SchedulerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A task as it is at one moment, on this instance.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TaskSnapshot {
+    /// Its name.
+    pub name: TaskName,
+    /// Its spec, as given.
+    pub spec: Arc<str>,
+    /// The zone in which the spec is read.
+    pub timezone: Tz,
+    /// Its timeout.
+    pub timeout: Duration,
+    /// When it is due next; `None` if never.
+    pub next_fire: Option<DateTime<Utc>>,
+    /// The run that goes on here.
+    pub running: Option<RunFacts>,
+    /// The last run that ended here.
+    pub last_run: Option<LastRun>,
+}
+
+/// The last run of a task on this instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastRun {
+    /// Its id.
+    pub run_id: RunId,
+    /// The instant it ran for.
+    pub fire_time: DateTime<Utc>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl TaskSnapshot {
+    fn of(entry: &Entry) -> Self {
+        let slot = entry.slot();
+        Self {
+            name: entry.name.clone(),
+            spec: entry.spec.clone(),
+            timezone: entry.schedule.timezone(),
+            timeout: entry.timeout,
+            next_fire: slot.next_fire,
+            running: slot.running.as_ref().map(|r| r.facts.clone()),
+            last_run: slot.last_run.clone(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The registered tasks.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::schedule::Schedule;
+use crate::scheduler::slot::Slot;
+use crate::task::{Policy, Task, TaskName};
+
+/// One registered task: what it said at registration, and its place in the engine.
+pub(crate) struct Entry {
+    pub(crate) name: TaskName,
+    pub(crate) spec: Arc<str>,
+    pub(crate) schedule: Schedule,
+    pub(crate) timeout: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) task: Arc<dyn Task>,
+    // Held for a look or a change of a few fields, never across an await.
+    slot: Mutex<Slot>,
+}
+
+impl Entry {
+    /// Reads and checks what a task says of itself.
+    pub(crate) fn new(task: Arc<dyn Task>, default_zone: Tz) -> Result<Self> {
+        let name: TaskName = task.name().parse()?;
+        let of_task = |e: Error| e.context(format_args!("task {name}"));
+        let policy = task.policy();
+        policy.validate().map_err(of_task)?;
+        let timeout = task.timeout();
+        if timeout.is_zero() {
+            let text = "its timeout is zero, so that every run would be cancelled at once: give it \
+                        one, or leave the default of 5 minutes";
+            return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
+        }
+        let spec: Arc<str> = task.spec().into();
+        let zone = policy.timezone.unwrap_or(default_zone);
+        let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
+        Ok(Self {
+            name,
+            spec,
+            schedule,
+            timeout,
+            policy,
+            task,
+            slot: Mutex::default(),
+        })
+    }
+
+    /// When a run that starts at `started` will time out; the end of time for one that never will.
+    pub(crate) fn deadline(&self, started: DateTime<Utc>) -> DateTime<Utc> {
+        let timeout = TimeDelta::from_std(self.timeout).ok();
+        let at = timeout.and_then(|timeout| started.checked_add_signed(timeout));
+        at.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    pub(crate) fn slot(&self) -> MutexGuard<'_, Slot> {
+        // No code that can panic runs while it is held.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All registered tasks, in the order of their registration.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: Vec<Arc<Entry>>,
+    names: HashSet<TaskName>,
+}
+
+impl Registry {
+    pub(crate) fn add(&self, entry: Entry) -> Result<Arc<Entry>> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if !inner.names.insert(entry.name.clone()) {
+            let text = format!("task {} is registered already", entry.name);
+            return Err(Error::new(ErrorKind::DuplicateTask, text));
+        }
+        let entry = Arc::new(entry);
+        inner.entries.push(entry.clone());
+        Ok(entry)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.inner
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entries
+            .clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inner
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entries
+            .len()
+    }
+
+    /// Those registered after the first `known`.
+    pub(crate) fn since(&self, known: usize) -> Vec<Arc<Entry>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.entries.get(known..).unwrap_or_default().to_vec()
+    }
+}

@@ -1,0 +1,176 @@
+//! One task's place in the engine: which of its firings is being settled, which wait behind it.
+//!
+//! Firings of one task are settled strictly in the order of their fire times: a claim out of order
+//! would make the lock refuse the older one for ever.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Decision, Outcome, RunFacts};
+use crate::scheduler::handle::LastRun;
+use crate::task::RunControl;
+
+/// How many firings wait behind one that waits for the store's clock.
+const MOST_EARLY: usize = 64;
+
+/// The changing part of a registered task. Its owner keeps it under a mutex, for short sections.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) next_fire: Option<DateTime<Utc>>,
+    pub(crate) last_run: Option<LastRun>,
+    pub(crate) running: Option<Running>,
+    /// The firing that is being settled with the lock.
+    front: Option<Front>,
+    /// Firings that came due behind it or behind the run, oldest first.
+    waiting: VecDeque<DateTime<Utc>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) facts: RunFacts,
+    pub(crate) control: RunControl,
+    /// Its end has been announced.
+    pub(crate) is_reported: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Front {
+    fire_time: DateTime<Utc>,
+    hold: Hold,
+}
+
+/// What the front waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum Hold {
+    /// The lock's answer.
+    Answer,
+    /// A store that does not answer.
+    Store,
+    /// The store's clock, which is behind ours.
+    StoreClock,
+    /// The end of somebody else's lease. The token wakes whoever waits, to make room.
+    Holder(CancellationToken),
+}
+
+impl Slot {
+    /// Makes `fire_time` the front, if nothing is before it.
+    pub(crate) fn try_front(&mut self, fire_time: DateTime<Utc>) -> bool {
+        if self.front.is_some() || !self.waiting.is_empty() {
+            return false;
+        }
+        self.front = Some(Front {
+            fire_time,
+            hold: Hold::Answer,
+        });
+        true
+    }
+
+    /// Says what the front waits for. False if `fire_time` is not the front any more.
+    pub(crate) fn hold(&mut self, fire_time: DateTime<Utc>, hold: Hold) -> bool {
+        match &mut self.front {
+            Some(front) if front.fire_time == fire_time => {
+                front.hold = hold;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends the front. False if `fire_time` is not the front any more: somebody else has ended it.
+    pub(crate) fn leave(&mut self, fire_time: DateTime<Utc>) -> bool {
+        if self
+            .front
+            .as_ref()
+            .is_some_and(|front| front.fire_time == fire_time)
+        {
+            self.front = None;
+            return true;
+        }
+        false
+    }
+
+    /// Makes room for a newer firing if the front only waits for somebody else's lease to end: the
+    /// front is out then, and returned.
+    pub(crate) fn displace_held(&mut self) -> Option<DateTime<Utc>> {
+        let Some(Front {
+            fire_time,
+            hold: Hold::Holder(waker),
+        }) = &self.front
+        else {
+            return None;
+        };
+        let fire_time = *fire_time;
+        waker.cancel();
+        self.front = None;
+        Some(fire_time)
+    }
+
+    /// Lets `fire_time` wait behind the front or the run. Returns those that must give way, with
+    /// the decision that ends them.
+    pub(crate) fn wait(&mut self, fire_time: DateTime<Utc>) -> Vec<(DateTime<Utc>, Decision)> {
+        let (most, decision) = match self.front.as_ref().map(|f| &f.hold) {
+            Some(Hold::StoreClock) => (MOST_EARLY, Decision::Misfired),
+            Some(Hold::Store) => (1, Decision::StoreDown),
+            _ => (1, Decision::Overlap),
+        };
+        self.waiting.push_back(fire_time);
+        let surplus = self.waiting.len().saturating_sub(most);
+        self.waiting
+            .drain(..surplus)
+            .map(|t| (t, decision))
+            .collect()
+    }
+
+    /// The oldest firing that waits, if nothing is before it.
+    pub(crate) fn first_waiting(&self) -> Option<DateTime<Utc>> {
+        if self.front.is_some() {
+            None
+        } else {
+            self.waiting.front().copied()
+        }
+    }
+
+    /// Makes the first waiting one the front.
+    pub(crate) fn promote_waiting(&mut self) {
+        if let Some(fire_time) = self.waiting.pop_front() {
+            self.front = Some(Front {
+                fire_time,
+                hold: Hold::Answer,
+            });
+        }
+    }
+
+    /// Takes the first waiting one out.
+    pub(crate) fn drop_waiting(&mut self) {
+        self.waiting.pop_front();
+    }
+
+    /// Everything that waits: the scheduler stops.
+    pub(crate) fn clear_waiting(&mut self) -> Vec<DateTime<Utc>> {
+        if let Some(Front {
+            hold: Hold::Holder(waker),
+            ..
+        }) = &self.front
+        {
+            waker.cancel();
+        }
+        self.waiting.drain(..).collect()
+    }
+
+    pub(crate) fn finish_run(&mut self, outcome: Outcome, at: DateTime<Utc>, took: Duration) {
+        if let Some(Running { facts, .. }) = self.running.take() {
+            self.last_run = Some(LastRun {
+                run_id: facts.run_id,
+                fire_time: facts.fire_time,
+                outcome,
+                ended_at: at,
+                duration: took,
+            });
+        }
+    }
+}
