@@ -13,9 +13,9 @@ pub struct LastFired {
     /// The last instant that counts as taken; `None` if the only one was abandoned.
     pub fire_time: Option<DateTime<Utc>>,
     /// How far its run has come.
-    pub(crate) status: RunStatus,
+    pub status: RunStatus,
     /// Who took it.
-    pub(crate) owner: String,
+    pub owner: String,
 }
 
 /// How far the last run of a task has come.

@@ -26,6 +26,7 @@ use crate::lock::lease::Lease;
 use crate::lock::{
     Acquired, Claim, Completion, FencingToken, Grant, Holder, Lock, Released, RunStatus, Token,
 };
+use crate::scheduler::SchedulerState;
 use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
@@ -268,8 +269,9 @@ impl<'a> Batch<'a> {
         let engine = self.engine;
         let Open { firing, claim, .. } = &open;
         let lease = Lease::new(grant, sent_at);
-        if engine.quiet.is_cancelled() {
-            // Nobody needs to wait for our lease: another instance may take the firing at once.
+        if engine.aborting.is_cancelled() || engine.state() == SchedulerState::Stopped {
+            // The answer outlasted the stop. Before that, a firing granted is run, and drained:
+            // the others have been told that it is taken, and would not ask for it again.
             take_back(engine, lease.grant().clone(), Completion::Abandoned);
             settle(engine, firing, Decision::Draining, None);
             return None;
@@ -386,8 +388,9 @@ fn wait_for_holder(engine: &Arc<Engine>, open: Open, holder: Holder) {
         };
         let status = last.into_iter().next().flatten().map(|last| last.status);
         let is_in_time = !open.firing.is_misfired(engine.settings.clock.now());
-        if status == Some(RunStatus::Running) && is_in_time {
-            // Either it still runs and has renewed its lease, or it died: the lock knows.
+        let may_be_free = matches!(status, Some(RunStatus::Running | RunStatus::Abandoned));
+        if may_be_free && is_in_time {
+            // It still runs and has renewed its lease, or it died: the lock knows.
             claim_after_holder(&engine, open, owner).await;
         } else {
             settle(&engine, &open.firing, Decision::Overlap, owner);

@@ -15,8 +15,9 @@ use crate::event::{Decision, Outcome, RunFacts};
 use crate::scheduler::handle::LastRun;
 use crate::task::RunControl;
 
-/// How many firings wait behind one that waits for the store's clock.
-const MOST_EARLY: usize = 64;
+/// How many firings of one task wait behind another: enough for a clock that is ahead of the
+/// store's by a minute.
+const MOST_WAITING: usize = 64;
 
 /// The changing part of a registered task. Its owner keeps it under a mutex, for short sections.
 #[derive(Debug, Default)]
@@ -114,9 +115,10 @@ impl Slot {
     /// the decision that ends them.
     pub(crate) fn wait(&mut self, fire_time: DateTime<Utc>) -> Vec<(DateTime<Utc>, Decision)> {
         let (most, decision) = match self.front.as_ref().map(|f| &f.hold) {
-            Some(Hold::StoreClock) => (MOST_EARLY, Decision::Misfired),
+            // When the store is back, one firing catches up, and the newest.
             Some(Hold::Store) => (1, Decision::StoreDown),
-            _ => (1, Decision::Overlap),
+            Some(Hold::StoreClock) => (MOST_WAITING, Decision::Misfired),
+            _ => (MOST_WAITING, Decision::Overlap),
         };
         self.waiting.push_back(fire_time);
         let surplus = self.waiting.len().saturating_sub(most);

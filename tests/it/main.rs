@@ -1,0 +1,20 @@
+//! The integration tests: one binary, a module per hazard.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub
+)]
+
+mod attempts;
+mod claims;
+mod layers;
+mod leases;
+mod registration;
+mod shutdown;
+mod support;
+mod timer;
