@@ -1,7 +1,337 @@
-//! placeholder
-#[derive(Debug)]
-/// x
-pub struct RedisLock;
-#[derive(Debug)]
-/// x
-pub struct RedisLockBuilder;
+//! The lock of a fleet: [`RedisLock`].
+
+mod address;
+mod builder;
+mod connection;
+mod fault;
+mod keys;
+#[cfg(test)]
+mod model_test;
+mod reply;
+mod script;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use deadpool_redis::redis::{self, Pipeline, Value};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::redis::connection::{Channel, Replies, Server};
+use crate::lock::redis::keys::Keys;
+use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
+use crate::lock::state::State;
+use crate::lock::{
+    Acquired, Claim, Completion, FencingToken, Grant, LastFired, Lock, Released, Renewed, Token,
+};
+use crate::task::TaskName;
+
+pub use builder::RedisLockBuilder;
+
+/// A lock in Redis, shared by all replicas that use the same server, database and prefix.
+///
+/// ```no_run
+/// # async fn f() -> tasklock::Result<()> {
+/// use tasklock::RedisLock;
+///
+/// // Reaches the server, and fails if it cannot.
+/// let lock = RedisLock::connect("redis://127.0.0.1:6379").await?;
+///
+/// // Does not: for a service that must start while Redis is down.
+/// let lock = RedisLock::builder("rediss://user:password@redis.example.org:6380/2")
+///     .prefix("billing:")
+///     .build()?;
+/// # Ok(()) }
+/// ```
+///
+/// A task's lock is the key `<prefix>task:lock:<name>`, with the TTL of the lease; any client that
+/// takes that key with `SET … NX EX` is excluded, and excludes. The state beside it remembers the
+/// last instant that was taken, so that no replica, however late, takes it again.
+/// `docs/lock-protocol.md` has the keys, the scripts and what operators may do with them.
+///
+/// # What it needs
+///
+/// Redis 6.2 or later, or Valkey; one server, or a primary with replicas behind one address. Redis
+/// Cluster and Sentinel addresses are not supported. The user needs `PING`, `SCRIPT LOAD`,
+/// `EVALSHA`, `TIME`, `MGET`, `SET`, `DEL`, `EXPIRE`, `PEXPIRE` and `PTTL` on the keys
+/// `<prefix>task:lock:*` and `{<prefix>task:lock:*`; [`check`](Lock::check) tries them.
+///
+/// # What it does not promise
+///
+/// The lock is as durable as the server: a failover to a replica that had not received the last
+/// writes, or a restart without the data, forgets the instants taken last. Runs that are still
+/// going bring theirs back with their next renewal or release.
+///
+/// # Connections
+///
+/// Claims, renewals and releases have a connection each, on which any number of calls are under
+/// way at once. A connection that breaks is replaced within the call; a server that was away
+/// serves again from the first call after its return.
+#[derive(Clone)]
+pub struct RedisLock {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    server: Arc<Server>,
+    keys: Keys,
+    claims: Channel,
+    renewals: Channel,
+    releases: Channel,
+}
+
+impl RedisLock {
+    /// The lock on the server at `url`, `redis://[user:password@]host[:port][/database]` or
+    /// `rediss://…` for TLS, after [checking](Lock::check) that it serves.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidConfig`] for an address that is none; what `check` says otherwise.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let lock = Self::builder(url).build()?;
+        lock.check().await?;
+        Ok(lock)
+    }
+
+    /// Settings for a lock on the server at `url`.
+    pub fn builder(url: &str) -> RedisLockBuilder {
+        RedisLockBuilder::new(url)
+    }
+
+    fn new(server: Arc<Server>, keys: Keys) -> Self {
+        let channel = || Channel::new(server.clone());
+        Self {
+            inner: Arc::new(Inner {
+                keys,
+                claims: channel(),
+                renewals: channel(),
+                releases: channel(),
+                server,
+            }),
+        }
+    }
+
+    /// Asks a script about many tasks in one round trip.
+    async fn ask<'a, I, T>(
+        &self,
+        channel: &Channel,
+        script: &Script,
+        items: &'a [I],
+        request: impl Fn(&Keys, &I) -> Request,
+        read: impl Fn(&'a I, &[Value]) -> Option<T>,
+    ) -> Vec<Result<(i64, T)>> {
+        if items.is_empty() {
+            return Vec::new();
+        }
+        let keys = &self.inner.keys;
+        let requests: Vec<Request> = items.iter().map(|item| request(keys, item)).collect();
+        let answers = script.run(channel, &requests).await;
+        let mut results = Vec::with_capacity(items.len());
+        for ((item, request), answer) in items.iter().zip(&requests).zip(answers) {
+            results.push(answer.and_then(|Answer { now_us, entry }| {
+                let read = read(item, &entry).ok_or_else(|| script.misunderstood(request))?;
+                Ok((now_us, read))
+            }));
+        }
+        // One answer for each question, whatever the server said.
+        while let Some(request) = requests.get(results.len()) {
+            results.push(Err(script.misunderstood(request)));
+        }
+        results
+    }
+
+    /// The answers with the server's clock at each, epoch microseconds.
+    async fn timed_acquire(&self, claims: &[Claim]) -> Vec<Result<(i64, Acquired)>> {
+        let channel = &self.inner.claims;
+        self.ask(
+            channel,
+            &ACQUIRE,
+            claims,
+            reply::acquire_request,
+            reply::acquired,
+        )
+        .await
+    }
+
+    async fn timed_renew(&self, grants: &[Grant]) -> Vec<Result<(i64, Renewed)>> {
+        let channel = &self.inner.renewals;
+        self.ask(channel, &RENEW, grants, reply::renew_request, |_, entry| {
+            reply::renewed(entry)
+        })
+        .await
+    }
+
+    async fn timed_release(&self, grant: &Grant, how: Completion) -> Result<(i64, Released)> {
+        let channel = &self.inner.releases;
+        let request = |keys: &Keys, grant: &Grant| reply::release_request(keys, grant, how);
+        let grants = std::slice::from_ref(grant);
+        let results = self
+            .ask(channel, &RELEASE, grants, request, |_, entry| {
+                reply::released(entry)
+            })
+            .await;
+        only(results)
+    }
+
+    /// A connection for what is not urgent: taken from the pool for one call and given back.
+    fn borrowed(&self) -> Channel {
+        Channel::new(self.inner.server.clone())
+    }
+}
+
+/// The answer to a batch of one.
+fn only<T>(results: Vec<Result<T>>) -> Result<T> {
+    results.into_iter().next().unwrap_or_else(|| {
+        let text = "a request got no answer of its own";
+        Err(Error::new(ErrorKind::StoreProtocol, text))
+    })
+}
+
+#[async_trait]
+impl Lock for RedisLock {
+    async fn acquire(&self, claim: &Claim) -> Result<Acquired> {
+        only(self.timed_acquire(std::slice::from_ref(claim)).await).map(|(_, answer)| answer)
+    }
+
+    async fn acquire_all(&self, claims: &[Claim]) -> Vec<Result<Acquired>> {
+        untimed(self.timed_acquire(claims).await)
+    }
+
+    async fn renew(&self, grant: &Grant) -> Result<Renewed> {
+        only(self.timed_renew(std::slice::from_ref(grant)).await).map(|(_, answer)| answer)
+    }
+
+    async fn renew_all(&self, grants: &[Grant]) -> Vec<Result<Renewed>> {
+        untimed(self.timed_renew(grants).await)
+    }
+
+    async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
+        let (_, answer) = self.timed_release(grant, completion).await?;
+        Ok(answer)
+    }
+
+    async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
+        /// Enough for one round trip to be well used, and few enough not to hold up the server.
+        const KEYS_PER_CALL: usize = 512;
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        for chunk in tasks.chunks(KEYS_PER_CALL) {
+            let keys: Vec<String> = chunk.iter().map(|t| self.inner.keys.state(t)).collect();
+            pipeline.cmd("MGET").arg(keys);
+        }
+        let channel = self.borrowed();
+        let address = channel.address();
+        let replies = channel
+            .send(&pipeline)
+            .await
+            .map_err(|f| f.error(address))?;
+        let mut found = Vec::with_capacity(tasks.len());
+        for value in replies.values {
+            let value =
+                value.map_err(|e| script::reply_fault(&e, replies.resent).error(address))?;
+            let texts: Vec<Option<Vec<u8>>> = redis::from_redis_value(value).map_err(|e| {
+                let text = format!("{address}: MGET gave an answer of unknown shape");
+                Error::new(ErrorKind::StoreProtocol, text).with_source(e)
+            })?;
+            found.extend(texts.into_iter().map(|text| {
+                let text = String::from_utf8_lossy(text.as_deref()?).into_owned();
+                // What is no state counts as none, as it does for a claim.
+                Some(text.parse::<State>().ok()?.last_fired())
+            }));
+        }
+        if found.len() != tasks.len() {
+            let text = format!("{address}: MGET answered for another number of keys than asked");
+            return Err(Error::new(ErrorKind::StoreProtocol, text));
+        }
+        Ok(found)
+    }
+
+    /// Reaches the server, loads the scripts, and takes, renews and releases a lock of its own
+    /// that ends within a second: only that shows that the server accepts writes and the user has
+    /// all rights.
+    async fn check(&self) -> Result<()> {
+        let keys = &self.inner.keys;
+        let (claim, grant) = probe()?;
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        pipeline.cmd("PING");
+        for script in [&*ACQUIRE, &*RENEW, &*RELEASE] {
+            pipeline.add_command(script.load());
+        }
+        pipeline.add_command(ACQUIRE.call(&[reply::acquire_request(keys, &claim)]));
+        pipeline.add_command(RENEW.call(&[reply::renew_request(keys, &grant)]));
+        let release = reply::release_request(keys, &grant, Completion::Abandoned);
+        pipeline.add_command(RELEASE.call(&[release]));
+        const STEPS: [&str; 7] = [
+            "PING",
+            "SCRIPT LOAD of acquire",
+            "SCRIPT LOAD of renew",
+            "SCRIPT LOAD of release",
+            "EVALSHA of acquire",
+            "EVALSHA of renew",
+            "EVALSHA of release",
+        ];
+
+        let channel = self.borrowed();
+        let address = channel.address();
+        let Replies { values, resent } = channel
+            .send(&pipeline)
+            .await
+            .map_err(|f| f.error(address))?;
+        for (step, value) in STEPS.iter().zip(values) {
+            if let Err(error) = value {
+                let fault = script::reply_fault(&error, resent);
+                return Err(fault.error(address).context(format_args!("{step} failed")));
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        self.inner.server.address.to_string()
+    }
+}
+
+fn untimed<T>(results: Vec<Result<(i64, T)>>) -> Vec<Result<T>> {
+    results
+        .into_iter()
+        .map(|result| result.map(|(_, answer)| answer))
+        .collect()
+}
+
+/// A claim on a task of nobody's, and the grant that it would get.
+fn probe() -> Result<(Claim, Grant)> {
+    let random = || u128::from(RandomState::new().hash_one(0_u8));
+    let token = Token::from_bits(random() << 64 | random());
+    let task: TaskName = format!("tasklock.check.{}", token.as_str()).parse()?;
+    let second = Duration::from_secs(1);
+    // The server's clock need not agree with ours for this.
+    let always = Duration::from_secs(100 * 365 * 86_400);
+    let mut claim = Claim::new(
+        task,
+        DateTime::<Utc>::UNIX_EPOCH + always / 2,
+        token,
+        "check",
+    )
+    .ttl(second)
+    .early(always)
+    .late(always);
+    claim.keep = second;
+    let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
+    Ok((claim, grant))
+}
+
+impl fmt::Debug for RedisLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLock")
+            .field("server", &self.inner.server.address)
+            .field("keys", &self.inner.keys)
+            .finish()
+    }
+}

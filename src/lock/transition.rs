@@ -56,9 +56,12 @@ impl Stored {
     }
 
     /// How long the lease lasts. Heals a backward step of the clock: a lease never lasts longer
-    /// than the TTL it was taken for.
+    /// than the TTL it was taken for. Only leases of this protocol are healed: a lock that another
+    /// client took for itself lasts as long as that client said.
     fn remaining(&mut self, state: Option<&State>, now_ms: i64) -> Option<Duration> {
-        let end = self.lock.as_mut()?.expires_ms.as_mut()?;
+        let lock = self.lock.as_mut()?;
+        let state = state.filter(|s| s.token == lock.text);
+        let end = lock.expires_ms.as_mut()?;
         let ttl_ms = state.and_then(|s| i64::try_from(s.ttl_ms).ok());
         if let Some(ttl_ms) = ttl_ms.filter(|ttl_ms| *end - now_ms > *ttl_ms) {
             *end = now_ms + ttl_ms;
@@ -130,7 +133,10 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
     }
     if new.lock.is_some() {
         let remaining = new.remaining(state.as_ref(), now_ms);
-        let owner = state.map(|s| s.owner);
+        // The state may be of an earlier run, and the lock taken by a client that keeps no state.
+        let owner = state
+            .filter(|s| new.is_locked_by(&s.token))
+            .map(|s| s.owner);
         return (new, Acquired::Held(Holder { owner, remaining }));
     }
     if let Some(s) = &state
@@ -208,26 +214,30 @@ pub(crate) fn renew(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Rene
         return (
             new,
             Renewed::Lost {
-                owner: state.map(|s| s.owner),
+                owner: state.filter(|s| s.token != token).map(|s| s.owner),
             },
         );
     };
     new.set_lock(token, grant.ttl, now_ms);
     if new.state.is_none() {
-        // The store lost its data: bring marker and fence back.
-        let restored = State {
-            prev: 0,
-            inst: grant.instant_ms(),
-            fence: grant.fencing_token.get(),
-            status: RunStatus::Running,
-            attempt: grant.attempt,
-            ttl_ms: millis(grant.ttl).unsigned_abs(),
-            token: token.to_owned(),
-            owner: grant.owner.to_string(),
-        };
+        let restored = state_of(grant, RunStatus::Running);
         new.set_state(&restored, grant.keep, now_ms);
     }
     (new, answer)
+}
+
+/// The state that `grant` left, for a store that lost its data: brings marker and fence back.
+fn state_of(grant: &Grant, status: RunStatus) -> State {
+    State {
+        prev: 0,
+        inst: grant.instant_ms(),
+        fence: grant.fencing_token.get(),
+        status,
+        attempt: grant.attempt,
+        ttl_ms: millis(grant.ttl).unsigned_abs(),
+        token: grant.token.as_str().to_owned(),
+        owner: grant.owner.to_string(),
+    }
 }
 
 /// Handles a release.
@@ -244,7 +254,9 @@ pub(crate) fn release(
     let answer = if new.is_locked_by(token) {
         new.lock = None;
         Released::Freed
-    } else if state.as_ref().is_some_and(|s| s.token == token) {
+    } else if state.as_ref().is_some_and(|s| s.token == token)
+        || (new.lock.is_none() && new.state.is_none())
+    {
         Released::WasGone
     } else {
         Released::NotOwner {
@@ -254,6 +266,9 @@ pub(crate) fn release(
     if let Some(mut s) = state.filter(|s| s.token == token && s.status == RunStatus::Running) {
         s.status = completion.into();
         new.set_state(&s, grant.keep, now_ms);
+    } else if new.state.is_none() {
+        // Nobody was granted the task since the store lost its data: the instant stays taken.
+        new.set_state(&state_of(grant, completion.into()), grant.keep, now_ms);
     }
     (new, answer)
 }

@@ -1,0 +1,77 @@
+-- Claims firings: one call, n tasks, handled one after the other.
+-- KEYS  per task: lock, state
+-- ARGV  per task: token, instant_ms, ttl_s, early_ms, late_ms, keep_ms, max_attempts, owner
+-- reply: {now_us, {{code, n1, n2, attempt, status, owner}, ...}}, codes in docs/lock-protocol.md
+-- state: prev|inst|fence|status|attempt|ttl_ms|token|owner
+local t = redis.call('TIME')
+local us = t[1] * 1000000 + t[2]
+local now = math.floor(us / 1000)
+local out = {}
+for i = 1, #KEYS, 2 do
+  local a = (i - 1) * 4
+  local lk, sk, tok, inst, ttl = KEYS[i], KEYS[i + 1], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3]
+  local early, late, keep = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6]
+  local max, me = tonumber(ARGV[a + 7]), ARGV[a + 8]
+  local v = redis.call('MGET', lk, sk)            -- MGET never raises WRONGTYPE
+  local cur, pi, li, f, st, at, lms, lt, lo = v[1]
+  if v[2] then
+    pi, li, f, st, at, lms, lt, lo =
+      string.match(v[2], '^(%d+)|(%d+)|(%d+)|([RSFTCA])|(%d+)|(%d+)|([^|]*)|(.*)$')
+  end
+  local att, r = tonumber(at) or 0, nil
+  local last = li and tonumber(st == 'A' and pi or li)
+  local function left()
+    -- Heals a backward step of the server's clock: a lease never lasts longer than its TTL. Only
+    -- leases of this protocol: a lock that another client took for itself lasts as long as it said.
+    local p = redis.call('PTTL', lk)
+    if cur and cur == lt and p > tonumber(lms) then
+      redis.call('PEXPIRE', lk, lms)
+      p = tonumber(lms)
+    end
+    return p
+  end
+  -- Whether the last run died in a way that lets this claim run it again.
+  local rerun = (st == 'R' or st == 'C') and att < max
+  local take = false
+  if lt == tok and tonumber(li) == inst then      -- a repeat of a claim that had been granted
+    if cur == tok then
+      r = {1, tonumber(f), left(), att, st, me}
+    elseif st == 'R' and not cur and redis.call('SET', lk, tok, 'NX', 'EX', ttl) then
+      r = {1, tonumber(f), ttl * 1000, att, st, me} -- nobody acquired since: the fence is newest
+    else
+      r = {6, 0, 0, att, st, lo}
+    end
+  elseif last and inst < last then
+    left()
+    r = {3, last, 0, att, st, lo}
+  elseif last and inst == last then
+    take = not cur and rerun
+    if not take then
+      left()
+      r = {2, last, 0, att, st, lo}
+    end
+  end
+  if not r then
+    if cur then                                   -- the status is empty if we do not know whose it is
+      if cur == lt then r = {4, 0, left(), att, st, lo} else r = {4, 0, left(), 0, '', ''} end
+    elseif rerun and not take and now - last <= late then
+      r = {8, last, 0, att, st, lo}               -- instants are finished in order
+    elseif inst - now > early then
+      r = {5, inst - now, 0, 0, '', ''}
+    elseif now - inst > late then
+      r = {7, now - inst, 0, 0, '', ''}
+    elseif not redis.call('SET', lk, tok, 'NX', 'EX', ttl) then
+      r = {4, 0, redis.call('PTTL', lk), 0, '', ''} -- a value of another type than MGET reads
+    else
+      local nf = math.max((tonumber(f) or 0) + 1, us)
+      local prev = (take or st == 'A') and pi or li or '0'
+      att = (take and att or 0) + 1
+      -- '%.0f': Lua would write 1.79e+15 for a number of that size.
+      redis.call('SET', sk, table.concat({prev, ARGV[a + 2], string.format('%.0f', nf), 'R', att,
+        string.format('%.0f', ttl * 1000), tok, me}, '|'), 'PX', keep)
+      r = {0, nf, ttl * 1000, att, 'R', me}
+    end
+  end
+  out[#out + 1] = r
+end
+return {us, out}

@@ -1,0 +1,253 @@
+//! Connections that are kept, and replaced when they no longer serve.
+//!
+//! One kept connection carries many requests at once: they are written one behind the other and
+//! their answers come back in that order, so that nobody waits for another's round trip. It is
+//! taken from a pool, which does the connecting, and stays out of it for good.
+//!
+//! - A connection that breaks is dropped, and the request sent once more over a new one: every
+//!   request of the lock may be repeated. An idle connection that died unnoticed costs no call.
+//! - A request that times out is not repeated: its caller decides. Two time-outs in a row drop the
+//!   connection, since a path that swallows packets never says that it is gone.
+//! - Whenever a connection is dropped the pool is emptied, so that the next call connects anew and
+//!   does not try one dead connection after the other.
+//! - One call connects, others wait for it and share its failure, so that a server that is away
+//!   costs every call one attempt at most. There is no pause after a failure: the first call after
+//!   the server's return succeeds.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{Pipeline, RedisResult, Value};
+use deadpool_redis::{Connection, Pool};
+
+use crate::lock::redis::address::Address;
+use crate::lock::redis::fault::{self, Fault, Phase, Remedy};
+
+/// A server, and the pool of connections to it.
+pub(super) struct Server {
+    pub(super) address: Address,
+    pub(super) pool: Pool,
+    /// How long getting a connection may take in all, another call's attempt included.
+    pub(super) connect_limit: Duration,
+}
+
+impl Server {
+    /// So many time-outs in a row mean that the path is dead.
+    const TIMEOUTS: u32 = 2;
+
+    fn empty_pool(&self) {
+        self.pool.retain(|_, _| false);
+    }
+}
+
+/// A place for one connection of a [`Server`].
+pub(super) struct Channel {
+    server: Arc<Server>,
+    // Held for a look or an exchange only, never across an await.
+    slot: Mutex<Slot>,
+    // Held by the one call that connects.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Slot {
+    kept: Option<Kept>,
+    /// How many attempts to connect have ended.
+    attempts: u64,
+    /// Why the last one failed.
+    failure: Option<Fault>,
+}
+
+struct Kept {
+    connection: Connection,
+    /// Tells it from its predecessors: the attempt that made it.
+    number: u64,
+    /// Requests in a row that got no answer in time.
+    timeouts: Arc<AtomicU32>,
+}
+
+/// What a call needs of the kept connection.
+struct Lent {
+    connection: MultiplexedConnection,
+    number: u64,
+    timeouts: Arc<AtomicU32>,
+}
+
+/// The answers to a pipeline.
+pub(super) struct Replies {
+    pub(super) values: Vec<RedisResult<Value>>,
+    /// Whether the pipeline was sent twice: an answer that says "not done" means only the second.
+    pub(super) resent: bool,
+}
+
+impl Channel {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self {
+            server,
+            slot: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.server.address
+    }
+
+    /// Sends `pipeline`, which must be safe to repeat, and waits for all its answers.
+    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Replies, Fault> {
+        match self.send_once(pipeline).await {
+            Ok(values) => Ok(Replies {
+                values,
+                resent: false,
+            }),
+            Err(Failed::Broken(_)) => match self.send_once(pipeline).await {
+                Ok(values) => Ok(Replies {
+                    values,
+                    resent: true,
+                }),
+                Err(failed) => Err(failed.fault().after_a_lost_request()),
+            },
+            Err(failed) => Err(failed.fault()),
+        }
+    }
+
+    async fn send_once(&self, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failed> {
+        let Lent {
+            mut connection,
+            number,
+            timeouts,
+        } = self.lent().await.map_err(Failed::Final)?;
+        // The connection brings its own limit for the answer, the response time-out.
+        let answer: RedisResult<Vec<RedisResult<Value>>> =
+            pipeline.query_async(&mut connection).await;
+        let values = match answer {
+            Ok(values) => values,
+            Err(error) => {
+                let fault = fault::classify(&error, Phase::Request);
+                let is_broken = error.is_connection_dropped();
+                self.treat(fault.remedy, number, &timeouts);
+                return Err(if is_broken {
+                    Failed::Broken(fault)
+                } else {
+                    Failed::Final(fault)
+                });
+            }
+        };
+        timeouts.store(0, Ordering::Relaxed);
+        for error in values.iter().filter_map(|value| value.as_ref().err()) {
+            let remedy = fault::classify(error, Phase::Request).remedy;
+            self.treat(remedy, number, &timeouts);
+        }
+        Ok(values)
+    }
+
+    fn treat(&self, remedy: Remedy, number: u64, timeouts: &AtomicU32) {
+        let is_over = match remedy {
+            Remedy::Keep => false,
+            Remedy::Suspect => timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= Server::TIMEOUTS,
+            Remedy::Drop => true,
+        };
+        if !is_over {
+            return;
+        }
+        let dropped = {
+            let mut slot = self.slot();
+            // Another call may have replaced it already.
+            slot.kept.take_if(|kept| kept.number == number)
+        };
+        if let Some(kept) = dropped {
+            tracing::warn!(address = %self.server.address, "dropped a connection to redis");
+            // Not back into the pool.
+            drop(Connection::take(kept.connection));
+            self.server.empty_pool();
+        }
+    }
+
+    async fn lent(&self) -> Result<Lent, Fault> {
+        let seen = {
+            let slot = self.slot();
+            if let Some(kept) = &slot.kept {
+                return Ok(kept.lend());
+            }
+            slot.attempts
+        };
+        let limit = self.server.connect_limit;
+        tokio::time::timeout(limit, self.connect(seen))
+            .await
+            .unwrap_or_else(|_elapsed| Err(fault::connecting_took_too_long()))
+    }
+
+    /// Connects, unless another call did so, or failed to, since `seen` attempts had ended.
+    async fn connect(&self, seen: u64) -> Result<Lent, Fault> {
+        let _only_one = self.connecting.lock().await;
+        {
+            let slot = self.slot();
+            if let Some(kept) = &slot.kept {
+                return Ok(kept.lend());
+            }
+            if let Some(failure) = slot.failure.as_ref().filter(|_| slot.attempts != seen) {
+                return Err(failure.clone());
+            }
+        }
+        let connected = self.server.pool.get().await;
+        let mut slot = self.slot();
+        slot.attempts += 1;
+        match connected {
+            Ok(connection) => {
+                slot.failure = None;
+                let number = slot.attempts;
+                let kept = slot.kept.insert(Kept {
+                    connection,
+                    number,
+                    timeouts: Arc::default(),
+                });
+                Ok(kept.lend())
+            }
+            Err(error) => {
+                let fault = fault::classify_pool(&error);
+                slot.failure = Some(fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // No section that holds it can leave it half changed.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn lend(&self) -> Lent {
+        Lent {
+            connection: self.connection.clone(),
+            number: self.number,
+            timeouts: self.timeouts.clone(),
+        }
+    }
+}
+
+/// Why a pipeline got no answers.
+enum Failed {
+    /// The connection broke under it.
+    Broken(Fault),
+    /// There was no connection, or no answer in time.
+    Final(Fault),
+}
+
+impl Failed {
+    fn fault(self) -> Fault {
+        match self {
+            Failed::Broken(fault) | Failed::Final(fault) => fault,
+        }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({})", self.server.address)
+    }
+}

@@ -1,0 +1,58 @@
+//! The names of the two keys of a task.
+
+use crate::task::TaskName;
+
+/// Where tasks keep their keys: `<prefix>task:lock:<name>` and its companion.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    /// The lock: a plain string key that ends by itself. Its name is a contract with other clients
+    /// that take it with `SET … NX EX`.
+    pub(super) fn lock(&self, task: &TaskName) -> String {
+        format!("{}task:lock:{task}", self.prefix)
+    }
+
+    /// The state, in the same slot of a Redis Cluster as the lock, since one script touches both.
+    pub(super) fn state(&self, task: &TaskName) -> String {
+        let lock = self.lock(task);
+        if has_tag(&self.prefix) {
+            format!("{lock}:state")
+        } else {
+            format!("{{{lock}}}:state")
+        }
+    }
+}
+
+/// Whether the part of a key between its first `{` and the next `}` is not empty: only that part
+/// is hashed then.
+fn has_tag(key: &str) -> bool {
+    key.split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .is_some_and(|(tag, _)| !tag.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_in_the_slot_of_the_lock() {
+        for (prefix, lock, state) in [
+            ("", "task:lock:a.b", "{task:lock:a.b}:state"),
+            ("app:", "app:task:lock:a.b", "{app:task:lock:a.b}:state"),
+            ("{app}:", "{app}:task:lock:a.b", "{app}:task:lock:a.b:state"),
+        ] {
+            let keys = Keys::new(prefix.to_owned());
+            let task = "a.b".parse().unwrap();
+            assert_eq!(keys.lock(&task), lock);
+            assert_eq!(keys.state(&task), state);
+        }
+    }
+}

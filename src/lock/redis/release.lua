@@ -1,0 +1,35 @@
+-- Ends leases: one call, n tasks.
+-- KEYS  per task: lock, state
+-- ARGV  per task: token, instant_ms, ttl_s, fence, keep_ms, attempt, owner, status
+-- reply: {now_us, {{code, known, owner}, ...}}: 0 freed, 1 was gone, 2 taken by another (by owner, if
+-- known)
+local t = redis.call('TIME')
+local out = {}
+for i = 1, #KEYS, 2 do
+  local a = (i - 1) * 4
+  local lk, sk, tok, ttl, status = KEYS[i], KEYS[i + 1], ARGV[a + 1], ARGV[a + 3], ARGV[a + 8]
+  local v = redis.call('MGET', lk, sk)
+  local head, st, mid, lt, lo
+  if v[2] then
+    head, st, mid, lt, lo = string.match(v[2], '^(%d+|%d+|%d+)|([RSFTCA])|(%d+|%d+)|([^|]*)|(.*)$')
+  end
+  local r
+  if v[1] == tok then
+    redis.call('DEL', lk)
+    r = {0, 0, ''}
+  elseif lt == tok or (not v[1] and not v[2]) then
+    r = {1, 0, ''}
+  elseif lt then
+    r = {2, 1, lo}
+  else
+    r = {2, 0, ''}
+  end
+  if lt == tok and st == 'R' then
+    redis.call('SET', sk, table.concat({head, status, mid, lt, lo}, '|'), 'PX', ARGV[a + 5])
+  elseif not v[2] then                            -- the store lost its data: the instant stays taken
+    redis.call('SET', sk, table.concat({'0', ARGV[a + 2], ARGV[a + 4], status, ARGV[a + 6],
+      string.format('%.0f', ttl * 1000), tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
+  end
+  out[#out + 1] = r
+end
+return {t[1] * 1000000 + t[2], out}

@@ -1,0 +1,172 @@
+//! What goes into the scripts' calls and what comes back, read strictly: `None` for an answer that
+//! the protocol does not know.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use deadpool_redis::redis::Value;
+
+use crate::lock::redis::keys::Keys;
+use crate::lock::redis::script::Request;
+use crate::lock::{
+    Acquired, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
+};
+
+/// Numbers that scripts calculate with stay below this: Lua's are exact up to 2⁵³.
+const MAX_MS: u128 = 1 << 52;
+/// The longest lease, about 30 years.
+const MAX_TTL_S: u64 = 1_000_000_000;
+
+pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
+    let args = vec![
+        claim.token.as_str().to_owned(),
+        claim.instant_ms().to_string(),
+        seconds(claim.ttl),
+        millis(claim.early),
+        millis(claim.late),
+        millis(claim.keep),
+        claim.max_attempts.to_string(),
+        claim.owner.to_string(),
+    ];
+    request(keys, claim.task(), args)
+}
+
+pub(super) fn renew_request(keys: &Keys, grant: &Grant) -> Request {
+    request(keys, grant.task(), grant_args(grant))
+}
+
+pub(super) fn release_request(keys: &Keys, grant: &Grant, completion: Completion) -> Request {
+    let mut args = grant_args(grant);
+    args.push(RunStatus::from(completion).letter().to_string());
+    request(keys, grant.task(), args)
+}
+
+fn grant_args(grant: &Grant) -> Vec<String> {
+    vec![
+        grant.token.as_str().to_owned(),
+        grant.instant_ms().to_string(),
+        seconds(grant.ttl),
+        grant.fencing_token().to_string(),
+        millis(grant.keep),
+        grant.attempt().to_string(),
+        grant.owner().to_owned(),
+    ]
+}
+
+fn request(keys: &Keys, task: &crate::task::TaskName, args: Vec<String>) -> Request {
+    Request {
+        lock_key: keys.lock(task),
+        state_key: keys.state(task),
+        args,
+    }
+}
+
+fn seconds(d: Duration) -> String {
+    d.as_secs().clamp(1, MAX_TTL_S).to_string()
+}
+
+fn millis(d: Duration) -> String {
+    d.as_millis().min(MAX_MS).to_string()
+}
+
+pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
+    let [code, n1, n2, attempt, status, owner] = entry else {
+        return None;
+    };
+    let (n1, n2) = (int(n1)?, int(n2)?);
+    Some(match int(code)? {
+        0 | 1 => {
+            let fence = FencingToken::new(u64::try_from(n1).ok()?);
+            let attempt = u32::try_from(int(attempt)?).ok()?;
+            // A lock that never ends by itself, because somebody made it so: the lease is ours for
+            // as long as we asked.
+            let remaining = lasting(n2)?.unwrap_or(claim.ttl);
+            Acquired::Granted(Grant::new(claim, fence, attempt, remaining))
+        }
+        2 => Acquired::AlreadyFired {
+            owner: text(owner)?,
+            status: RunStatus::from_letter(&text(status)?)?,
+        },
+        3 => Acquired::Superseded {
+            last: DateTime::from_timestamp_millis(n1)?,
+        },
+        4 => {
+            let is_known = !text(status)?.is_empty();
+            let owner = text(owner)?;
+            Acquired::Held(Holder {
+                owner: is_known.then_some(owner),
+                remaining: lasting(n2)?,
+            })
+        }
+        5 => Acquired::TooEarly {
+            wait: Duration::from_millis(u64::try_from(n1).ok()?),
+        },
+        6 => Acquired::Burned,
+        7 => Acquired::TooLate {
+            lateness: Duration::from_millis(u64::try_from(n1).ok()?),
+        },
+        8 => Acquired::FinishEarlier {
+            fire_time: DateTime::from_timestamp_millis(n1)?,
+        },
+        _ => return None,
+    })
+}
+
+pub(super) fn renewed(entry: &[Value]) -> Option<Renewed> {
+    let [code, known, owner] = entry else {
+        return None;
+    };
+    let owner = known_owner(known, owner)?;
+    Some(match int(code)? {
+        0 => Renewed::Extended,
+        1 => Renewed::Reasserted,
+        2 => Renewed::Lost { owner },
+        _ => return None,
+    })
+}
+
+pub(super) fn released(entry: &[Value]) -> Option<Released> {
+    let [code, known, owner] = entry else {
+        return None;
+    };
+    let owner = known_owner(known, owner)?;
+    Some(match int(code)? {
+        0 => Released::Freed,
+        1 => Released::WasGone,
+        2 => Released::NotOwner { owner },
+        _ => return None,
+    })
+}
+
+fn known_owner(known: &Value, owner: &Value) -> Option<Option<String>> {
+    let owner = text(owner)?;
+    match int(known)? {
+        0 => Some(None),
+        1 => Some(Some(owner)),
+        _ => None,
+    }
+}
+
+/// What `PTTL` says: -1 for a key that never ends by itself. A key that is absent (-2) would not
+/// have been asked about.
+fn lasting(ms: i64) -> Option<Option<Duration>> {
+    match ms {
+        -1 => Some(None),
+        _ => Some(Some(Duration::from_millis(u64::try_from(ms).ok()?))),
+    }
+}
+
+fn int(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(n) => Some(*n),
+        _ => None,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        // An owner's label may have been written by anybody.
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
