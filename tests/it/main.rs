@@ -12,6 +12,8 @@
 
 mod attempts;
 mod claims;
+mod file_lock;
+mod fleet;
 mod layers;
 mod leases;
 mod registration;

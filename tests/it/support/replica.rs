@@ -151,9 +151,8 @@ impl Observer for History {
 fn replica_process() {
     let Ok(config) = std::env::var(CONFIG) else { return };
     let config: Value = serde_json::from_str(&config).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all();
-    runtime.thread_name("replica");
-    let runtime = runtime.build().unwrap();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         // A test that dies must not leave its replicas behind for long.
         tokio::select! {
