@@ -8,16 +8,33 @@ use tasklock::{Acquired, Claim, Clock, ErrorKind, FileLock, Lock, SystemClock, T
 use crate::support::replica::{Replica, judge, read_history, wait_for_history};
 
 fn claim(task: &str, bits: u128) -> Claim {
-    Claim::new(task.parse().unwrap(), SystemClock.now(), Token::from_bits(bits), "me")
+    Claim::new(
+        task.parse().unwrap(),
+        SystemClock.now(),
+        Token::from_bits(bits),
+        "me",
+    )
 }
 
 #[tokio::test]
 async fn two_locks_in_one_directory_exclude_each_other() {
     let dir = tempfile::tempdir().unwrap();
-    let (one, two) = (FileLock::open(dir.path()).unwrap(), FileLock::open(dir.path()).unwrap());
-    assert!(matches!(one.acquire(&claim("a:b", 1)).await.unwrap(), Acquired::Granted(_)));
-    assert!(matches!(two.acquire(&claim("a:b", 2)).await.unwrap(), Acquired::Held(_)));
-    assert!(matches!(two.acquire(&claim("a.b", 3)).await.unwrap(), Acquired::Granted(_)));
+    let (one, two) = (
+        FileLock::open(dir.path()).unwrap(),
+        FileLock::open(dir.path()).unwrap(),
+    );
+    assert!(matches!(
+        one.acquire(&claim("a:b", 1)).await.unwrap(),
+        Acquired::Granted(_)
+    ));
+    assert!(matches!(
+        two.acquire(&claim("a:b", 2)).await.unwrap(),
+        Acquired::Held(_)
+    ));
+    assert!(matches!(
+        two.acquire(&claim("a.b", 3)).await.unwrap(),
+        Acquired::Granted(_)
+    ));
     assert_eq!(one.describe(), format!("files in {}", dir.path().display()));
 }
 
@@ -28,7 +45,10 @@ async fn a_directory_that_cannot_be_is_refused_with_its_path() {
     std::fs::write(&file, "").unwrap();
     let error = FileLock::open(file.join("locks")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidConfig);
-    assert!(error.to_string().contains("file/locks cannot be made"), "{error}");
+    assert!(
+        error.to_string().contains("file/locks cannot be made"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -38,7 +58,10 @@ async fn a_file_that_is_no_state_is_an_error_with_its_path_and_harms_no_other_ta
     let table = [
         (&b""[..], "is not a lock's state"),
         (b"hello", "is not a lock's state"),
-        (b"tasklock 1\ntask other\nend\n", "belongs to the task \"other\""),
+        (
+            b"tasklock 1\ntask other\nend\n",
+            "belongs to the task \"other\"",
+        ),
         (b"tasklock 1\ntask a\nlock x y\nend\n", "has a bad end"),
         (b"tasklock 1\ntask a\nlock 1 y\n", "is cut short"),
         (b"\xff\xfe", "cannot be read"),
@@ -48,7 +71,10 @@ async fn a_file_that_is_no_state_is_an_error_with_its_path_and_harms_no_other_ta
         let error = lock.acquire(&claim("a", 1)).await.unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
         assert!(error.to_string().contains("task.a.state"), "{error}");
-        let other = lock.acquire(&claim(&format!("other_{i}"), 1)).await.unwrap();
+        let other = lock
+            .acquire(&claim(&format!("other_{i}"), 1))
+            .await
+            .unwrap();
         assert!(matches!(other, Acquired::Granted(_)), "{other:?}");
     }
 }
@@ -63,9 +89,15 @@ async fn a_process_stopped_within_its_request_does_not_take_others_along() {
     let error = lock.acquire(&claim("a", 1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     assert!(error.is_transient());
-    assert!(error.to_string().contains("locked by another process"), "{error}");
+    assert!(
+        error.to_string().contains("locked by another process"),
+        "{error}"
+    );
     drop(held);
-    assert!(matches!(lock.acquire(&claim("a", 1)).await.unwrap(), Acquired::Granted(_)));
+    assert!(matches!(
+        lock.acquire(&claim("a", 1)).await.unwrap(),
+        Acquired::Granted(_)
+    ));
 }
 
 /// kill -9 at moments of all kinds: within a write, between write and rename, within a run.
@@ -90,12 +122,22 @@ fn killed_processes_leave_a_state_that_the_next_one_goes_on_from() {
     }
     let verdict = judge(&read_history(&history));
     assert!(verdict.starts > 15, "{verdict:?}");
-    assert_eq!((verdict.duplicates, verdict.overlaps), (0, 0), "{verdict:?}");
-    assert_eq!((verdict.token_regressions, verdict.stale_effects), (0, 0), "{verdict:?}");
+    assert_eq!(
+        (verdict.duplicates, verdict.overlaps),
+        (0, 0),
+        "{verdict:?}"
+    );
+    assert_eq!(
+        (verdict.token_regressions, verdict.stale_effects),
+        (0, 0),
+        "{verdict:?}"
+    );
 
     let lock: Arc<dyn Lock> = Arc::new(FileLock::open(&locks).unwrap());
     let names: Vec<_> = (0..4).map(|i| format!("t{i}").parse().unwrap()).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let last = runtime.block_on(lock.last_fired(&names)).unwrap();
     assert!(last.iter().all(Option::is_some), "{last:?}");
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::replica::{Line, Replica, judge, read_history, wait_for_history};
 use crate::support::RedisServer;
+use crate::support::replica::{Line, Replica, judge, read_history, wait_for_history};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -38,7 +38,9 @@ fn run_together(replicas: &[Replica], history: &std::path::Path, seconds: i64) {
 fn spans(lines: &[Line]) -> BTreeMap<&str, (i64, i64)> {
     let mut spans = BTreeMap::new();
     for line in lines.iter().filter(|l| l.what == "decision") {
-        let span = spans.entry(line.replica.as_str()).or_insert((line.fire_time, line.fire_time));
+        let span = spans
+            .entry(line.replica.as_str())
+            .or_insert((line.fire_time, line.fire_time));
         span.0 = span.0.min(line.fire_time);
         span.1 = span.1.max(line.fire_time);
     }
@@ -57,7 +59,8 @@ fn lost(lines: &[Line], replicas: usize) -> Vec<(String, i64)> {
             let task = format!("{kind}_{i}");
             let mut at = (from / period + 1) * period;
             while at < to {
-                let has_started = |l: &Line| l.what == "start" && l.task == task && l.fire_time == at;
+                let has_started =
+                    |l: &Line| l.what == "start" && l.task == task && l.fire_time == at;
                 if !lines.iter().any(has_started) {
                     lost.push((task.clone(), at));
                 }
@@ -78,8 +81,16 @@ fn three_processes_with_skewed_clocks_run_each_instant_once_on_redis() {
     let lines = read_history(&history);
     let verdict = judge(&lines);
     assert!(verdict.starts >= 200, "{verdict:?}");
-    assert_eq!((verdict.duplicates, verdict.overlaps), (0, 0), "{verdict:?}");
-    assert_eq!((verdict.token_regressions, verdict.stale_effects), (0, 0), "{verdict:?}");
+    assert_eq!(
+        (verdict.duplicates, verdict.overlaps),
+        (0, 0),
+        "{verdict:?}"
+    );
+    assert_eq!(
+        (verdict.token_regressions, verdict.stale_effects),
+        (0, 0),
+        "{verdict:?}"
+    );
     assert_eq!(lost(&lines, 3), []);
     each_firing_has_one_decision_and_each_run_one_outcome(&lines);
 }
@@ -87,12 +98,17 @@ fn three_processes_with_skewed_clocks_run_each_instant_once_on_redis() {
 fn each_firing_has_one_decision_and_each_run_one_outcome(lines: &[Line]) {
     let mut decisions: BTreeMap<(&str, &str, i64), usize> = BTreeMap::new();
     for line in lines.iter().filter(|l| l.what == "decision") {
-        *decisions.entry((&line.replica, &line.task, line.fire_time)).or_default() += 1;
+        *decisions
+            .entry((&line.replica, &line.task, line.fire_time))
+            .or_default() += 1;
     }
     let twice: Vec<_> = decisions.iter().filter(|(_, n)| **n != 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
     let count = |what: &str, more: &str| {
-        lines.iter().filter(|l| l.what == what && (more.is_empty() || l.more == more)).count()
+        lines
+            .iter()
+            .filter(|l| l.what == what && (more.is_empty() || l.more == more))
+            .count()
     };
     assert_eq!(count("start", ""), count("decision", "started"));
     assert_eq!(count("start", ""), count("end", ""));
@@ -124,8 +140,16 @@ fn three_processes_of_one_host_run_each_instant_once_on_files() {
     run_together(&fleet, &history, 5);
     let lines = read_history(&history);
     let verdict = judge(&lines);
-    assert_eq!((verdict.duplicates, verdict.overlaps), (0, 0), "{verdict:?}");
-    assert_eq!((verdict.token_regressions, verdict.stale_effects), (0, 0), "{verdict:?}");
+    assert_eq!(
+        (verdict.duplicates, verdict.overlaps),
+        (0, 0),
+        "{verdict:?}"
+    );
+    assert_eq!(
+        (verdict.token_regressions, verdict.stale_effects),
+        (0, 0),
+        "{verdict:?}"
+    );
     assert_eq!(lost(&lines, 3), []);
     each_firing_has_one_decision_and_each_run_one_outcome(&lines);
 }
@@ -138,19 +162,30 @@ fn long(name: &str, lock: &str) -> Replica {
 }
 
 fn starts_of<'a>(lines: &'a [Line], replica: &str) -> Vec<&'a Line> {
-    lines.iter().filter(|l| l.what == "start" && l.replica == replica).collect()
+    lines
+        .iter()
+        .filter(|l| l.what == "start" && l.replica == replica)
+        .collect()
 }
 
 /// Starts replica `a`, waits until it runs the task, then starts `b`.
 fn a_holds_and_b_waits(
     lock: &str,
     history: &std::path::Path,
-) -> (crate::support::replica::Process, crate::support::replica::Process) {
+) -> (
+    crate::support::replica::Process,
+    crate::support::replica::Process,
+) {
     let a = long("a", lock).start(history);
-    wait_for_history(history, PATIENCE, |lines| starts_of(lines, "a").first().map(|_| ()));
+    wait_for_history(history, PATIENCE, |lines| {
+        starts_of(lines, "a").first().map(|_| ())
+    });
     let b = long("b", lock).start(history);
     wait_for_history(history, PATIENCE, |lines| {
-        lines.iter().any(|l| l.replica == "b" && l.what == "decision").then_some(())
+        lines
+            .iter()
+            .any(|l| l.replica == "b" && l.what == "decision")
+            .then_some(())
     });
     (a, b)
 }
@@ -159,18 +194,33 @@ fn a_killed_holder_is_succeeded_after_its_lease(lock: &str) {
     let dir = tempfile::tempdir().unwrap();
     let history = dir.path().join("history");
     let (mut a, _b) = a_holds_and_b_waits(lock, &history);
-    assert!(starts_of(&read_history(&history), "b").is_empty(), "two ran at once");
+    assert!(
+        starts_of(&read_history(&history), "b").is_empty(),
+        "two ran at once"
+    );
     a.kill();
     let lines = wait_for_history(&history, PATIENCE, |lines| {
         (!starts_of(lines, "b").is_empty()).then(|| lines.to_vec())
     });
     let verdict = judge(&lines);
-    assert_eq!((verdict.duplicates, verdict.overlaps), (0, 0), "{verdict:?}");
+    assert_eq!(
+        (verdict.duplicates, verdict.overlaps),
+        (0, 0),
+        "{verdict:?}"
+    );
     assert_eq!(verdict.token_regressions, 0);
-    let last_of_a = lines.iter().filter(|l| l.replica == "a").map(|l| l.at_us).max().unwrap();
+    let last_of_a = lines
+        .iter()
+        .filter(|l| l.replica == "a")
+        .map(|l| l.at_us)
+        .max()
+        .unwrap();
     let taken_after = (starts_of(&lines, "b")[0].at_us - last_of_a) as f64 / 1e6;
     // The lease of 3 s was renewed at most a second before; then a poll of the holder's end.
-    assert!((0.9..10.0).contains(&taken_after), "taken over after {taken_after} s");
+    assert!(
+        (0.9..10.0).contains(&taken_after),
+        "taken over after {taken_after} s"
+    );
 }
 
 #[test]
@@ -192,7 +242,9 @@ fn a_holder_stopped_past_its_lease_does_nothing_more_when_it_wakes() {
     let history = dir.path().join("history");
     let (a, _b) = a_holds_and_b_waits(&redis.url(), &history);
     a.signal(Signal::STOP);
-    wait_for_history(&history, PATIENCE, |lines| starts_of(lines, "b").first().map(|_| ()));
+    wait_for_history(&history, PATIENCE, |lines| {
+        starts_of(lines, "b").first().map(|_| ())
+    });
     a.signal(Signal::CONT);
     let lines = wait_for_history(&history, PATIENCE, |lines| {
         let end = lines.iter().find(|l| l.replica == "a" && l.what == "end")?;
@@ -201,7 +253,10 @@ fn a_holder_stopped_past_its_lease_does_nothing_more_when_it_wakes() {
     assert_eq!(lines.1, "lease_lost");
     let verdict = judge(&lines.0);
     assert_eq!(verdict.duplicates, 0, "{verdict:?}");
-    assert_eq!(verdict.stale_effects, 0, "it worked on after its successor had begun");
+    assert_eq!(
+        verdict.stale_effects, 0,
+        "it worked on after its successor had begun"
+    );
     assert_eq!(verdict.token_regressions, 0);
 }
 
@@ -212,7 +267,13 @@ fn a_stopped_fleet_releases_its_locks() {
     let history = dir.path().join("history");
     let fleet = [busy("a", &redis.url(), 0), busy("b", &redis.url(), 0)];
     run_together(&fleet, &history, 2);
-    let mut connection = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
-    let left: Vec<String> = redis::cmd("KEYS").arg("task:lock:*").query(&mut connection).unwrap();
+    let mut connection = redis::Client::open(redis.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let left: Vec<String> = redis::cmd("KEYS")
+        .arg("task:lock:*")
+        .query(&mut connection)
+        .unwrap();
     assert_eq!(left, [""; 0]);
 }

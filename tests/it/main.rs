@@ -17,6 +17,7 @@ mod fleet;
 mod layers;
 mod leases;
 mod registration;
+mod schedule;
 mod shutdown;
 mod support;
 mod timer;

@@ -51,7 +51,8 @@ impl Replica {
     }
 
     pub fn task(mut self, name: &str, spec: &str, takes_ms: u64) -> Self {
-        self.tasks.push((name.to_owned(), spec.to_owned(), takes_ms));
+        self.tasks
+            .push((name.to_owned(), spec.to_owned(), takes_ms));
         self
     }
 
@@ -63,11 +64,17 @@ impl Replica {
             "tasks": tasks, "ttl": self.lease_ttl_s, "history": history,
         });
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "support::replica::replica_process", "--nocapture"]);
+        command.args([
+            "--exact",
+            "support::replica::replica_process",
+            "--nocapture",
+        ]);
         command.env(CONFIG, config.to_string());
         // Its output is only of interest when something goes wrong.
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Process { child: command.spawn().unwrap() }
+        Process {
+            child: command.spawn().unwrap(),
+        }
     }
 }
 
@@ -120,7 +127,9 @@ impl History {
             "token": run.fencing_token.get(),
             "more": more,
         });
-        (&self.file).write_all(format!("{line}\n").as_bytes()).unwrap();
+        (&self.file)
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap();
     }
 }
 
@@ -129,7 +138,13 @@ impl Observer for History {
         match event {
             Event::RunStarted { run } => self.note("start", run, ""),
             Event::RunFinished { run, outcome, .. } => self.note("end", run, outcome.as_str()),
-            Event::FiringDecided { task, fire_time, decision, count, .. } => {
+            Event::FiringDecided {
+                task,
+                fire_time,
+                decision,
+                count,
+                ..
+            } => {
                 let line = json!({
                     "at": SystemClock.monotonic().as_micros() as u64,
                     "replica": self.replica,
@@ -139,7 +154,9 @@ impl Observer for History {
                     "token": count,
                     "more": decision.as_str(),
                 });
-                (&self.file).write_all(format!("{line}\n").as_bytes()).unwrap();
+                (&self.file)
+                    .write_all(format!("{line}\n").as_bytes())
+                    .unwrap();
             }
             _ => {}
         }
@@ -149,7 +166,9 @@ impl Observer for History {
 /// Not a test: what a replica's process runs. Does nothing unless it was started as one.
 #[test]
 fn replica_process() {
-    let Ok(config) = std::env::var(CONFIG) else { return };
+    let Ok(config) = std::env::var(CONFIG) else {
+        return;
+    };
     let config: Value = serde_json::from_str(&config).unwrap();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
@@ -165,8 +184,15 @@ fn replica_process() {
 async fn serve(config: &Value) {
     let mut end = signal(SignalKind::terminate()).unwrap();
     let text = |key: &str| config[key].as_str().unwrap().to_owned();
-    let file = OpenOptions::new().create(true).append(true).open(text("history")).unwrap();
-    let history = History { file: file.try_clone().unwrap(), replica: text("name") };
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(text("history"))
+        .unwrap();
+    let history = History {
+        file: file.try_clone().unwrap(),
+        replica: text("name"),
+    };
     let target = text("lock");
     let lock: Arc<dyn Lock> = if target.starts_with("redis") {
         let lock = RedisLock::builder(&target).build().unwrap();
@@ -190,7 +216,10 @@ async fn serve(config: &Value) {
     let ttl = Duration::from_secs(config["ttl"].as_u64().unwrap());
     for task in config["tasks"].as_array().unwrap() {
         let takes = Duration::from_millis(task[2].as_u64().unwrap());
-        let effects = Arc::new(History { file: file.try_clone().unwrap(), replica: text("name") });
+        let effects = Arc::new(History {
+            file: file.try_clone().unwrap(),
+            replica: text("name"),
+        });
         let counter = Arc::new(AtomicU64::new(0));
         let body = move |ctx: tasklock::RunContext| {
             let (effects, counter) = (effects.clone(), counter.clone());
@@ -269,7 +298,10 @@ pub fn wait_for_history<T>(
         }
         if SystemClock.monotonic() - begun > patience {
             let last = &lines[lines.len().saturating_sub(30)..];
-            panic!("not seen within {patience:?}; the last of {} lines: {last:#?}", lines.len());
+            panic!(
+                "not seen within {patience:?}; the last of {} lines: {last:#?}",
+                lines.len()
+            );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -305,7 +337,9 @@ pub fn judge(lines: &[Line]) -> Verdict {
         verdict.duplicates += starts.len() - instants.len();
         for pair in starts.windows(2) {
             verdict.token_regressions += usize::from(pair[1].token <= pair[0].token);
-            let last_effect = of_task.iter().filter(|l| l.what == "effect" && l.token == pair[0].token);
+            let last_effect = of_task
+                .iter()
+                .filter(|l| l.what == "effect" && l.token == pair[0].token);
             let until = last_effect.map(|l| l.at_us).max().unwrap_or(0);
             verdict.overlaps += usize::from(until > pair[1].at_us);
         }

@@ -17,7 +17,11 @@ pub struct Unmarked {
 
 impl Unmarked {
     pub fn new(lock: RedisLock, url: &str) -> Self {
-        Self { lock, url: url.to_owned(), connection: OnceCell::new() }
+        Self {
+            lock,
+            url: url.to_owned(),
+            connection: OnceCell::new(),
+        }
     }
 
     async fn forget(&self, claims: &[Claim]) {
