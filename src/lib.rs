@@ -8,6 +8,8 @@ mod event;
 mod lock;
 mod schedule;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 
 pub use async_trait::async_trait;

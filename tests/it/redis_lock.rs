@@ -1,0 +1,1 @@
+//! RedisLock and the ways in which servers and networks fail.
