@@ -252,42 +252,58 @@ impl Lock for RedisLock {
         Ok(found)
     }
 
-    /// Reaches the server, loads the scripts, and takes, renews and releases a lock of its own
-    /// that ends within a second: only that shows that the server accepts writes and the user has
-    /// all rights.
+    /// Reaches the server, loads the scripts, tries every command that they use, and takes, renews
+    /// and releases a lock of its own that ends within a second: only that shows that the server
+    /// accepts writes and that the user has every right.
     async fn check(&self) -> Result<()> {
         let keys = &self.inner.keys;
         let (claim, grant) = probe()?;
-        let mut pipeline = Pipeline::new();
-        pipeline.ignore_errors();
-        pipeline.cmd("PING");
-        for script in [&*ACQUIRE, &*RENEW, &*RELEASE] {
-            pipeline.add_command(script.load());
-        }
-        pipeline.add_command(ACQUIRE.call(&[reply::acquire_request(keys, &claim)]));
-        pipeline.add_command(RENEW.call(&[reply::renew_request(keys, &grant)]));
-        let release = reply::release_request(keys, &grant, Completion::Abandoned);
-        pipeline.add_command(RELEASE.call(&[release]));
-        const STEPS: [&str; 7] = [
-            "PING",
-            "SCRIPT LOAD of acquire",
-            "SCRIPT LOAD of renew",
-            "SCRIPT LOAD of release",
-            "EVALSHA of acquire",
-            "EVALSHA of renew",
-            "EVALSHA of release",
+        let (lock, state) = (keys.lock(claim.task()), keys.state(claim.task()));
+        let script = |script: &Script| script.load();
+        let on_state = |name: &str| redis::cmd(name).arg(&state).clone();
+        let steps = [
+            ("SCRIPT LOAD", script(&ACQUIRE)),
+            ("SCRIPT LOAD", script(&RENEW)),
+            ("SCRIPT LOAD", script(&RELEASE)),
+            // One by one first: what a script may not do it does not tell by name.
+            ("TIME", redis::cmd("TIME")),
+            ("MGET", redis::cmd("MGET").arg(&lock).arg(&state).clone()),
+            ("SET", on_state("SET").arg("").arg("PX").arg(1000).clone()),
+            ("EXPIRE", on_state("EXPIRE").arg(1).clone()),
+            ("PEXPIRE", on_state("PEXPIRE").arg(1000).clone()),
+            ("PTTL", on_state("PTTL")),
+            ("DEL", on_state("DEL")),
+            (
+                "EVALSHA to acquire",
+                ACQUIRE.call(&[reply::acquire_request(keys, &claim)]),
+            ),
+            (
+                "EVALSHA to renew",
+                RENEW.call(&[reply::renew_request(keys, &grant)]),
+            ),
+            (
+                "EVALSHA to release",
+                RELEASE.call(&[reply::release_request(keys, &grant, Completion::Abandoned)]),
+            ),
         ];
+        let mut pipeline = Pipeline::with_capacity(steps.len());
+        pipeline.ignore_errors();
+        let names = steps.map(|(name, command)| {
+            pipeline.add_command(command);
+            name
+        });
 
+        // Getting a connection includes a PING.
         let channel = self.borrowed();
         let address = channel.address();
         let Replies { values, resent } = channel
             .send(&pipeline)
             .await
             .map_err(|f| f.error(address))?;
-        for (step, value) in STEPS.iter().zip(values) {
+        for (name, value) in names.iter().zip(values) {
             if let Err(error) = value {
-                let fault = script::reply_fault(&error, resent);
-                return Err(fault.error(address).context(format_args!("{step} failed")));
+                let error = script::reply_fault(&error, resent).error(address);
+                return Err(error.context(format_args!("{name} failed")));
             }
         }
         Ok(())
