@@ -53,6 +53,7 @@ struct NewClaim {
     /// Whether the store's clock lets it be claimed.
     is_due: bool,
     ttl: u64,
+    late: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,8 @@ enum Accident {
     /// What a step of the server's clock back looks like.
     LockLastsLonger,
     ForeignState,
+    /// What a failover to a server whose clock is behind looks like.
+    FenceAhead,
 }
 
 const OWNERS: [&str; 3] = ["host-a:1:x", "", "höst|b"];
@@ -87,6 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop::option::of(1000..7_200_000_u32).prop_map(Accident::Foreign),
         1 => Just(Accident::LockLastsLonger),
         1 => Just(Accident::ForeignState),
+        2 => Just(Accident::FenceAhead),
     ];
     prop_oneof![
         6 => new_claim().prop_map(|claim| Step::Acquire { claim }),
@@ -104,16 +108,21 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
         INSTANTS,
         prop::sample::select(vec![1, 1, 2, 3]),
         prop::bool::weighted(0.9),
-        prop::sample::select(vec![1, 30, 300]),
+        // Long enough that no lease ends by itself in the middle of a sequence.
+        prop::sample::select(vec![20, 30, 300]),
+        // The instants are a minute old.
+        prop::sample::select(vec![3600, 3600, 3600, 30]),
     )
-        .prop_map(|(owner, instant, max_attempts, is_due, ttl)| NewClaim {
-            owner,
-            instant,
-            max_attempts,
-            is_due,
-            // A lease of a second must not end by itself in the middle of a sequence.
-            ttl: ttl.max(20),
-        })
+        .prop_map(
+            |(owner, instant, max_attempts, is_due, ttl, late)| NewClaim {
+                owner,
+                instant,
+                max_attempts,
+                is_due,
+                ttl,
+                late,
+            },
+        )
 }
 
 /// A task on the server, and what the model takes it to be.
@@ -135,7 +144,6 @@ struct Play {
 impl Play {
     fn claim(&mut self, new: &NewClaim) -> Claim {
         let number = u128::try_from(self.claims.len()).unwrap();
-        let hour = Duration::from_secs(3600);
         // Not due: too early and too late by turns.
         let off_ms = match (new.is_due, new.instant % 2) {
             (true, _) => 0,
@@ -150,7 +158,7 @@ impl Play {
             OWNERS[new.owner],
         )
         .ttl(Duration::from_secs(new.ttl))
-        .late(hour)
+        .late(Duration::from_secs(new.late))
         .max_attempts(new.max_attempts);
         self.claims.push(claim.clone());
         claim
@@ -214,6 +222,10 @@ impl Play {
     }
 
     async fn accident(&mut self, accident: Accident) {
+        let ahead = self.model.parsed_state().map(|mut state| {
+            state.fence += 3_600_000_000;
+            state.to_string()
+        });
         let mut pipeline = redis::pipe();
         pipeline.atomic().cmd("TIME");
         let (lock_key, state_key) = (&self.lock_key, &self.state_key);
@@ -225,6 +237,10 @@ impl Play {
             Accident::Foreign(Some(ms)) => pipeline.pset_ex(lock_key, "foreign", ms.into()),
             Accident::LockLastsLonger => pipeline.cmd("PEXPIRE").arg(lock_key).arg(7_200_000),
             Accident::ForeignState => pipeline.set(state_key, "1|2|x|R|1|1|t|o"),
+            Accident::FenceAhead => match &ahead {
+                Some(text) => pipeline.cmd("SET").arg(state_key).arg(text).arg("KEEPTTL"),
+                None => pipeline.cmd("PING"),
+            },
         };
         let ((s, us), _): ((i64, i64), redis::Value) =
             pipeline.query_async(&mut self.client).await.unwrap();
@@ -247,6 +263,11 @@ impl Play {
                 }
             }
             Accident::ForeignState => model.state = record("1|2|x|R|1|1|t|o", None),
+            Accident::FenceAhead => {
+                if let (Some(state), Some(text)) = (&mut model.state, ahead) {
+                    state.text = text;
+                }
+            }
         }
     }
 
