@@ -13,6 +13,7 @@ mod script;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -81,6 +82,8 @@ struct Inner {
     claims: Channel,
     renewals: Channel,
     releases: Channel,
+    /// Advice is given once: checks may be many.
+    has_warned: AtomicBool,
 }
 
 impl RedisLock {
@@ -110,6 +113,7 @@ impl RedisLock {
                 renewals: channel(),
                 releases: channel(),
                 server,
+                has_warned: AtomicBool::new(false),
             }),
         }
     }
@@ -293,6 +297,9 @@ impl Lock for RedisLock {
             name
         });
 
+        // Last, and without a name: a user without this right does as well without the advice.
+        pipeline.cmd("INFO").arg("memory");
+
         // Getting a connection includes a PING.
         let channel = self.borrowed();
         let address = channel.address();
@@ -300,11 +307,23 @@ impl Lock for RedisLock {
             .send(&pipeline)
             .await
             .map_err(|f| f.error(address))?;
-        for (name, value) in names.iter().zip(values) {
+        let mut values = values.into_iter();
+        for (name, value) in names.iter().zip(values.by_ref()) {
             if let Err(error) = value {
                 let error = script::reply_fault(&error, resent).error(address);
                 return Err(error.context(format_args!("{name} failed")));
             }
+        }
+        if let Some(Ok(info)) = values.next()
+            && let Ok(info) = redis::from_redis_value::<String>(info)
+            && may_evict(&info)
+            && !self.inner.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %address,
+                "this redis evicts keys when its memory is full, locks and the record of fired \
+                 instants included: set maxmemory-policy to noeviction"
+            );
         }
         Ok(())
     }
@@ -319,6 +338,17 @@ fn untimed<T>(results: Vec<Result<(i64, T)>>) -> Vec<Result<T>> {
         .into_iter()
         .map(|result| result.map(|(_, answer)| answer))
         .collect()
+}
+
+/// Whether a server that says this of its memory throws keys away when it is full.
+fn may_evict(info: &str) -> bool {
+    let value = |name: &str| {
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
+    };
+    value("maxmemory").is_some_and(|limit| limit != "0")
+        && value("maxmemory_policy").is_some_and(|policy| policy != "noeviction")
 }
 
 /// A claim on a task of nobody's, and the grant that it would get.
@@ -349,5 +379,27 @@ impl fmt::Debug for RedisLock {
             .field("server", &self.inner.server.address)
             .field("keys", &self.inner.keys)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_evict;
+
+    #[test]
+    fn a_server_that_throws_keys_away_is_recognised() {
+        for (limit, policy, expected) in [
+            ("0", "allkeys-lru", false),
+            ("1000", "noeviction", false),
+            ("1000", "allkeys-lru", true),
+            ("1000", "volatile-ttl", true),
+        ] {
+            let info = format!(
+                "# Memory\r\nused_memory:1\r\nmaxmemory:{limit}\r\nmaxmemory_human:0B\r\n\
+                 maxmemory_policy:{policy}\r\n"
+            );
+            assert_eq!(may_evict(&info), expected, "{info}");
+        }
+        assert!(!may_evict(""));
     }
 }

@@ -49,7 +49,7 @@ async fn command(client: &mut MultiplexedConnection, text: &str) -> redis::Value
 /// A lock whose time-outs are short.
 fn impatient(url: &str) -> RedisLock {
     RedisLock::builder(url)
-        .response_timeout(Duration::from_millis(60))
+        .response_timeout(Duration::from_millis(150))
         .connect_timeout(Duration::from_millis(300))
         .build()
         .unwrap()
@@ -159,7 +159,7 @@ async fn a_late_reply_is_ambiguous_and_the_repeat_gets_the_grant() {
     let lock = impatient(&proxy.url());
     granted(lock.acquire(&claim("warm-up", 10)).await);
 
-    proxy.delay(Duration::from_millis(90));
+    proxy.delay(Duration::from_millis(200));
     let slow = claim("x", 10);
     let error = lock.acquire(&slow).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreAmbiguous, "{error}");
@@ -336,7 +336,7 @@ async fn two_time_outs_in_a_row_replace_a_connection_that_swallows_everything() 
     granted(lock.acquire(&stuck).await);
     lock.check().await.unwrap();
     assert!(
-        begun.elapsed() < Duration::from_millis(400),
+        begun.elapsed() < Duration::from_secs(1),
         "{:?}",
         begun.elapsed()
     );

@@ -118,12 +118,12 @@ impl RedisLockBuilder {
             create: Some(self.connect_timeout * 2),
             recycle: Some(Duration::from_millis(250)),
         };
-        let connect_limit = limits
-            .wait
+        // The pool's own limits, and the first answer.
+        let connect_limit = [limits.wait, limits.create, limits.recycle]
             .into_iter()
-            .chain(limits.create)
-            .chain(limits.recycle)
-            .sum();
+            .flatten()
+            .sum::<Duration>()
+            + self.response_timeout;
         let pool = Pool::builder(manager)
             .max_size(self.pool_size)
             .timeouts(limits)

@@ -179,7 +179,7 @@ pub(super) fn classify(error: &RedisError, phase: Phase) -> Fault {
         return fault(rule.kind, rule.remedy, rule.text, error.to_string());
     }
     if let Some(tls) = tls_cause(error) {
-        let text = "no trust by TLS: give ca_certificate for a private CA, and check that the \
+        let text = "no TLS connection: give ca_certificate for a private CA, and check that the \
                     certificate names this host and that the port speaks TLS";
         return fault(
             ErrorKind::InvalidConfig,
