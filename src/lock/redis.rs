@@ -2,6 +2,7 @@
 
 mod address;
 mod builder;
+mod check;
 mod connection;
 mod fault;
 mod keys;
@@ -11,23 +12,18 @@ mod reply;
 mod script;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use deadpool_redis::redis::{self, Pipeline, Value};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::redis::connection::{Channel, Replies, Server};
+use crate::lock::redis::connection::{Channel, Server};
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
 use crate::lock::state::State;
-use crate::lock::{
-    Acquired, Claim, Completion, FencingToken, Grant, LastFired, Lock, Released, Renewed, Token,
-};
+use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
 use crate::task::TaskName;
 
 pub use builder::RedisLockBuilder;
@@ -256,71 +252,13 @@ impl Lock for RedisLock {
         Ok(found)
     }
 
-    /// Reaches the server, loads the scripts, tries every command that they use, and takes, renews
-    /// and releases a lock of its own that ends within a second: only that shows that the server
-    /// accepts writes and that the user has every right.
+    /// Tries everything that the lock will do, on keys of its own that end within a second.
     async fn check(&self) -> Result<()> {
-        let keys = &self.inner.keys;
-        let (claim, grant) = probe()?;
-        let (lock, state) = (keys.lock(claim.task()), keys.state(claim.task()));
-        let script = |script: &Script| script.load();
-        let on_state = |name: &str| redis::cmd(name).arg(&state).clone();
-        let steps = [
-            ("SCRIPT LOAD", script(&ACQUIRE)),
-            ("SCRIPT LOAD", script(&RENEW)),
-            ("SCRIPT LOAD", script(&RELEASE)),
-            // One by one first: what a script may not do it does not tell by name.
-            ("TIME", redis::cmd("TIME")),
-            ("MGET", redis::cmd("MGET").arg(&lock).arg(&state).clone()),
-            ("SET", on_state("SET").arg("").arg("PX").arg(1000).clone()),
-            ("EXPIRE", on_state("EXPIRE").arg(1).clone()),
-            ("PEXPIRE", on_state("PEXPIRE").arg(1000).clone()),
-            ("PTTL", on_state("PTTL")),
-            ("DEL", on_state("DEL")),
-            (
-                "EVALSHA to acquire",
-                ACQUIRE.call(&[reply::acquire_request(keys, &claim)]),
-            ),
-            (
-                "EVALSHA to renew",
-                RENEW.call(&[reply::renew_request(keys, &grant)]),
-            ),
-            (
-                "EVALSHA to release",
-                RELEASE.call(&[reply::release_request(keys, &grant, Completion::Abandoned)]),
-            ),
-        ];
-        let mut pipeline = Pipeline::with_capacity(steps.len());
-        pipeline.ignore_errors();
-        let names = steps.map(|(name, command)| {
-            pipeline.add_command(command);
-            name
-        });
-
-        // Last, and without a name: a user without this right does as well without the advice.
-        pipeline.cmd("INFO").arg("memory");
-
-        // Getting a connection includes a PING.
         let channel = self.borrowed();
-        let address = channel.address();
-        let Replies { values, resent } = channel
-            .send(&pipeline)
-            .await
-            .map_err(|f| f.error(address))?;
-        let mut values = values.into_iter();
-        for (name, value) in names.iter().zip(values.by_ref()) {
-            if let Err(error) = value {
-                let error = script::reply_fault(&error, resent).error(address);
-                return Err(error.context(format_args!("{name} failed")));
-            }
-        }
-        if let Some(Ok(info)) = values.next()
-            && let Ok(info) = redis::from_redis_value::<String>(info)
-            && may_evict(&info)
-            && !self.inner.has_warned.swap(true, Ordering::Relaxed)
-        {
+        let may_evict = check::check(&channel, &self.inner.keys).await?;
+        if may_evict && !self.inner.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                %address,
+                address = %channel.address(),
                 "this redis evicts keys when its memory is full, locks and the record of fired \
                  instants included: set maxmemory-policy to noeviction"
             );
@@ -340,66 +278,11 @@ fn untimed<T>(results: Vec<Result<(i64, T)>>) -> Vec<Result<T>> {
         .collect()
 }
 
-/// Whether a server that says this of its memory throws keys away when it is full.
-fn may_evict(info: &str) -> bool {
-    let value = |name: &str| {
-        info.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-    };
-    value("maxmemory").is_some_and(|limit| limit != "0")
-        && value("maxmemory_policy").is_some_and(|policy| policy != "noeviction")
-}
-
-/// A claim on a task of nobody's, and the grant that it would get.
-fn probe() -> Result<(Claim, Grant)> {
-    let random = || u128::from(RandomState::new().hash_one(0_u8));
-    let token = Token::from_bits(random() << 64 | random());
-    let task: TaskName = format!("tasklock.check.{}", token.as_str()).parse()?;
-    let second = Duration::from_secs(1);
-    // The server's clock need not agree with ours for this.
-    let always = Duration::from_secs(100 * 365 * 86_400);
-    let mut claim = Claim::new(
-        task,
-        DateTime::<Utc>::UNIX_EPOCH + always / 2,
-        token,
-        "check",
-    )
-    .ttl(second)
-    .early(always)
-    .late(always);
-    claim.keep = second;
-    let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
-    Ok((claim, grant))
-}
-
 impl fmt::Debug for RedisLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLock")
             .field("server", &self.inner.server.address)
             .field("keys", &self.inner.keys)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_evict;
-
-    #[test]
-    fn a_server_that_throws_keys_away_is_recognised() {
-        for (limit, policy, expected) in [
-            ("0", "allkeys-lru", false),
-            ("1000", "noeviction", false),
-            ("1000", "allkeys-lru", true),
-            ("1000", "volatile-ttl", true),
-        ] {
-            let info = format!(
-                "# Memory\r\nused_memory:1\r\nmaxmemory:{limit}\r\nmaxmemory_human:0B\r\n\
-                 maxmemory_policy:{policy}\r\n"
-            );
-            assert_eq!(may_evict(&info), expected, "{info}");
-        }
-        assert!(!may_evict(""));
     }
 }
