@@ -561,15 +561,24 @@ async fn tls_trusts_the_ca_that_it_was_given_and_no_other() {
     // A name that its certificate does not have.
     let url = format!("rediss://127.0.0.2:{}", server.port());
     let builder = RedisLock::builder(&url).ca_certificate(server.ca());
-    builder.build().unwrap().check().await.unwrap_err();
-    // A client without TLS is not let in, and says so soon.
-    let plain = format!("redis://127.0.0.1:{}", server.port());
-    RedisLock::connect(&plain).await.unwrap_err();
-    // Nor does TLS begin with a server that has none.
+    let error = builder.build().unwrap().check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
+    // Without TLS to a port that speaks it, and the other way round.
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let error = impatient(&url).check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error:?}");
     let plain = RedisServer::start();
     let url = format!("rediss://127.0.0.1:{}", plain.port());
-    let builder = RedisLock::builder(&url).ca_certificate(server.ca());
-    builder.build().unwrap().check().await.unwrap_err();
+    let error = impatient(&url).check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_unavailable() {
+    let lock = RedisLock::builder("redis://no-such-host.invalid").build();
+    let error = lock.unwrap().check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error:?}");
+    assert!(error.to_string().contains("no-such-host.invalid"));
 }
 
 #[tokio::test]
@@ -606,6 +615,7 @@ fn addresses_and_values_that_cannot_work_are_refused() {
         ),
         (builder().connect_timeout(Duration::ZERO), "connect_timeout"),
         (builder().pool_size(3), "pool_size"),
+        (builder().prefix("a{}b"), "prefix"),
         (builder().ca_certificate("x"), "does not use TLS"),
     ] {
         let error = builder.build().unwrap_err();

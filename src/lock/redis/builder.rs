@@ -101,6 +101,7 @@ impl RedisLockBuilder {
                 self.pool_size
             )));
         }
+        let keys = Keys::new(self.prefix)?;
         let mut address = Address::parse(&self.url)?;
         if let Some(pem) = self.ca_certificate {
             address = address.trusting(pem)?;
@@ -135,7 +136,7 @@ impl RedisLockBuilder {
             pool,
             connect_limit,
         });
-        Ok(RedisLock::new(server, Keys::new(self.prefix)))
+        Ok(RedisLock::new(server, keys))
     }
 }
 

@@ -214,6 +214,12 @@ pub(super) fn classify(error: &RedisError, phase: Phase) -> Fault {
         };
         return fault(kind, remedy, text, detail);
     }
+    if phase == Phase::Connect && error.kind() == RedisErrorKind::InvalidClientConfig {
+        // The address was read before: it is its host that has no address.
+        let text = "no connection";
+        let kind = ErrorKind::StoreUnavailable;
+        return fault(kind, Remedy::Drop, text, error.to_string());
+    }
     // What is left says that we and the server do not speak the same language.
     let remedy = if error.is_unrecoverable_error() {
         Remedy::Drop
