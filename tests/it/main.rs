@@ -16,6 +16,8 @@ mod file_lock;
 mod fleet;
 mod layers;
 mod leases;
+mod lock_conformance;
+mod redis_lock;
 mod registration;
 mod schedule;
 mod shutdown;
