@@ -623,3 +623,45 @@ fn addresses_and_values_that_cannot_work_are_refused() {
         assert!(error.to_string().contains(part), "{error}");
     }
 }
+
+/// A server that answers every command but `PING` with the number 7.
+async fn nonsense() -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 256 * 1024];
+                while let Ok(n @ 1..) = client.read(&mut buffer).await {
+                    let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+                    for command in text.split("\r\n").filter(|line| line.starts_with('*')) {
+                        let is_ping = command == "*1" && text.contains("PING");
+                        let reply: &[u8] = if is_ping { b"+PONG\r\n" } else { b":7\r\n" };
+                        client.write_all(reply).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_answer_of_unknown_shape_names_script_and_key() {
+    let url = format!("redis://127.0.0.1:{}", nonsense().await);
+    let lock = RedisLock::builder(&url).build().unwrap();
+    let answers = lock.acquire_all(&[claim("a", 1), claim("b", 1)]).await;
+    for (answer, key) in answers.into_iter().zip(["task:lock:a", "task:lock:b"]) {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreProtocol, "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains(key) && text.contains("script acquire ("),
+            "{text}"
+        );
+    }
+    let error = lock.last_fired(&["a".parse().unwrap()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreProtocol, "{error:?}");
+}
