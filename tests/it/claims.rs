@@ -261,6 +261,21 @@ async fn a_newer_firing_takes_the_place_of_one_that_waits_for_a_dead_owner() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_that_finds_several_firings_due_and_a_dead_owner_goes_on_firing() {
+    let (bench, lock) = scripted(|b| b);
+    take(&lock.inner, "a", "2026-11-21T10:00:00Z", 7).await; // its lease ends at 10
+    pass(4.5).await; // 1 to 4 are due
+    bench.task("a", "* * * * * *", |_| async { Ok(()) });
+    bench.start().await;
+    pass(10.0).await;
+    assert_eq!(
+        bench.fired("a"),
+        ["10:00:10", "10:00:11", "10:00:12", "10:00:13", "10:00:14"]
+    );
+    assert_eq!(bench.seen.decisions("a").len(), 14);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_ahead_of_the_stores_waits_for_the_stores() {
     let reference = Bench::new();
     let store = MemoryLock::with_clock(reference.clock.clone());
