@@ -2,10 +2,14 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod base_task;
 mod error;
 mod event;
 mod lock;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod schedule;
 mod scheduler;
 mod task;
@@ -14,6 +18,8 @@ pub mod testing;
 mod time;
 
 pub use async_trait::async_trait;
+#[cfg(feature = "metrics")]
+pub use prometheus;
 pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;
@@ -27,6 +33,8 @@ pub use lock::{
 };
 #[cfg(feature = "redis")]
 pub use lock::{RedisLock, RedisLockBuilder};
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 pub use schedule::{DstPolicy, Schedule, SpecError};
 pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,

@@ -10,12 +10,14 @@
     unreachable_pub
 )]
 
+mod admin;
 mod attempts;
 mod claims;
 mod file_lock;
 mod fleet;
 mod layers;
 mod leases;
+mod metrics;
 mod registration;
 mod schedule;
 mod shutdown;

@@ -1,0 +1,589 @@
+//! Metrics for Prometheus: [`Metrics`].
+
+mod families;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prometheus::{Registry, TextEncoder};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, LockOperation, LockResults, Observer, Outcome};
+use crate::task::TaskName;
+
+use families::{Families, Series, seconds};
+
+/// The label that every metric of a task has.
+const TASK: &str = "task_name";
+
+/// One row of the table.
+struct Metric {
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    /// Upper bounds, in seconds; empty for what is no histogram.
+    buckets: &'static [f64],
+}
+
+macro_rules! table {
+    ($($row:ident: $name:literal, [$($label:expr),*], $help:literal $(, $buckets:expr)?;)*) => {
+        $(const $row: Metric = Metric {
+            name: $name,
+            labels: &[$($label),*],
+            help: $help,
+            buckets: table!(@buckets $($buckets)?),
+        };)*
+        /// All rows.
+        #[cfg(test)]
+        const TABLE: &[&Metric] = &[$(&$row),*];
+    };
+    (@buckets) => { &[] };
+    (@buckets $buckets:expr) => { &$buckets };
+}
+
+// All of it is local: it says what this instance did, since it started. Sum it over instances.
+table! {
+    RUNS: "task_runs_total", [TASK, "outcome"],
+        "Runs that ended on this instance, by outcome";
+    ERRORS: "task_errors_total", [TASK],
+        "Runs that ended on this instance with an outcome that is neither success nor cancelled";
+    FIRINGS: "task_firings_total", [TASK, "decision"],
+        "Fire times that this instance decided, by decision";
+    RETRIES: "task_retries_total", [TASK],
+        "Runs on this instance that were a further attempt at their fire time";
+    LEASE_LOST: "task_lease_lost_total", [TASK],
+        "Runs on this instance whose lease was lost while they went on";
+    DURATION: "task_duration_seconds", [TASK],
+        "Wall time of runs on this instance, whatever their outcome",
+        [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
+    START_DELAY: "task_start_delay_seconds", [TASK],
+        "Time from the fire time to the start of a run on this instance",
+        [0.001, 0.0025, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0];
+    RUNNING: "task_running", [TASK],
+        "Runs that go on on this instance";
+    LAST_START: "task_last_start_timestamp_seconds", [TASK],
+        "Start of the last run on this instance, 0 if none";
+    LAST_SUCCESS: "task_last_success_timestamp_seconds", [TASK],
+        "End of the last successful run on this instance, 0 if none";
+    LAST_FAILURE: "task_last_failure_timestamp_seconds", [TASK],
+        "End of the last run on this instance that counts in task_errors_total, 0 if none";
+    LAST_DURATION: "task_last_run_duration_seconds", [TASK],
+        "Wall time of the run that ended last on this instance, 0 if none";
+    NEXT_FIRE: "task_next_fire_timestamp_seconds", [TASK],
+        "Next fire time, +Inf if there is none";
+    INFO: "task_info", [TASK, "schedule", "timezone", "overlap"],
+        "What the task was registered with; always 1";
+    LOCK_OPERATIONS: "task_lock_operations_total", ["operation", "result"],
+        "Claims, renewals and releases that this instance asked the lock for, by what it answered";
+    LOCK_DURATION: "task_lock_operation_duration_seconds", ["operation"],
+        "Time that the lock took to answer one request of this instance, be it about one task or many",
+        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+    SCHEDULER_RUNNING: "task_scheduler_running", [],
+        "1 if the scheduler fires, 0 if it has not started, drains or has stopped";
+    LAST_WAKE: "task_scheduler_last_wake_timestamp_seconds", [],
+        "When the timer last looked at what is due, 0 if not yet";
+    BUILD_INFO: "tasklock_build_info", ["version"],
+        "The version of tasklock; always 1";
+}
+
+/// Every task skips a firing while its run before goes on.
+const OVERLAP: &str = "skip";
+
+/// Keeps metrics of one scheduler, for Prometheus.
+///
+/// An [`Observer`]: give a clone to the scheduler, and another to whoever serves the text.
+///
+/// ```
+/// use tasklock::{MemoryLock, Metrics, Scheduler};
+///
+/// let metrics = Metrics::new()?;
+/// let scheduler = Scheduler::builder()
+///     .lock(MemoryLock::new())
+///     .metrics(metrics.clone())
+///     .build()?;
+/// assert!(metrics.encode()?.contains("task_scheduler_running 0"));
+/// # Ok::<(), tasklock::Error>(())
+/// ```
+///
+/// The metrics are listed in `docs/operations.md`. All series of a task exist, at zero, from its
+/// registration on, so that rates and alerts work from the first event. Names are fixed: two
+/// schedulers of one process need a registry each.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    families: Families,
+    // Held to look one task up, or to add one; an event then costs no look-up by labels.
+    tasks: RwLock<HashMap<TaskName, Arc<Series>>>,
+}
+
+impl Metrics {
+    /// The content type of the text: version 0.0.4 of Prometheus' text format.
+    pub const CONTENT_TYPE: &'static str = prometheus::TEXT_FORMAT;
+
+    /// Metrics in a registry of their own.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: a fresh registry takes all names.
+    pub fn new() -> Result<Self> {
+        Self::register(&Registry::new())
+    }
+
+    /// Metrics that join the application's registry, and appear wherever that is served.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Metrics`] with the name of a metric that the registry has already. Nothing is
+    /// registered then.
+    pub fn register(registry: &Registry) -> Result<Self> {
+        Ok(Self {
+            inner: Arc::new(Inner {
+                families: Families::join(registry)?,
+                registry: registry.clone(),
+                tasks: RwLock::default(),
+            }),
+        })
+    }
+
+    /// The registry that the metrics are in.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// All metrics of the registry as text, to be served as
+    /// [`CONTENT_TYPE`](Metrics::CONTENT_TYPE).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Metrics`] when a collector of the application's gives something that has no
+    /// text.
+    pub fn encode(&self) -> Result<String> {
+        let families = self.inner.registry.gather();
+        let text = TextEncoder::new().encode_to_string(&families);
+        let text = text.map_err(|e| {
+            Error::new(
+                ErrorKind::Metrics,
+                format!("the metrics cannot be written: {e}"),
+            )
+            .with_source(e)
+        })?;
+        Ok(with_canonical_infinity(text))
+    }
+}
+
+/// Writes infinity as the text format does, `+Inf`: the encoder writes `inf`, which some readers do
+/// not know.
+fn with_canonical_infinity(text: String) -> String {
+    if !text.contains(" inf\n") {
+        return text;
+    }
+    let lines = text.lines().map(|line| match line.strip_suffix(" inf") {
+        Some(series) if !line.starts_with('#') => format!("{series} +Inf\n"),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+impl Inner {
+    /// The handles of a task's series. They are made at its registration, or at its first event if
+    /// that was quicker.
+    fn task(&self, name: &TaskName) -> Arc<Series> {
+        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(name) {
+            return series.clone();
+        }
+        drop(known);
+        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        let series = tasks.entry(name.clone());
+        series
+            .or_insert_with(|| Arc::new(self.families.series(name)))
+            .clone()
+    }
+
+    fn count_lock_operation(&self, operation: LockOperation, results: &LockResults) {
+        let counts = [
+            ("ok", results.ok),
+            ("contended", results.contended),
+            ("lost", results.lost),
+            ("error", results.error),
+        ];
+        for (result, count) in counts {
+            if count > 0 {
+                self.families.lock_operation(operation, result, count);
+            }
+        }
+    }
+}
+
+impl Observer for Metrics {
+    fn on_event(&self, event: &Event) {
+        let inner = &*self.inner;
+        match event {
+            Event::TaskRegistered {
+                task,
+                spec,
+                timezone,
+                next_fire,
+            } => {
+                let series = inner.task(task);
+                series.set_next_fire(*next_fire);
+                inner
+                    .families
+                    .describe(&series, [task.as_str(), spec, timezone.name(), OVERLAP]);
+            }
+            Event::SchedulerStarted { .. } => inner.families.scheduler_running.set(1),
+            Event::SchedulerDraining { .. } | Event::SchedulerStopped { .. } => {
+                inner.families.scheduler_running.set(0);
+            }
+            Event::TimerWoke { at } => inner.families.last_wake.set(seconds(*at)),
+            Event::NextFire { task, at } => inner.task(task).set_next_fire(*at),
+            Event::FiringDecided {
+                task,
+                decision,
+                count,
+                ..
+            } => inner.task(task).count_firings(*decision, *count),
+            Event::RunStarted { run } => {
+                let series = inner.task(&run.task);
+                series.running.inc();
+                series.last_start.set(seconds(run.started));
+                series.start_delay.observe(run.lateness.as_secs_f64());
+                if run.attempt > 1 {
+                    series.retries.inc();
+                }
+            }
+            Event::RunFinished {
+                run,
+                outcome,
+                duration,
+                at,
+                ..
+            } => {
+                let series = inner.task(&run.task);
+                series.running.dec();
+                series.duration.observe(duration.as_secs_f64());
+                series.last_duration.set(duration.as_secs_f64());
+                series.count_run(*outcome);
+                match outcome {
+                    Outcome::Success => series.last_success.set(seconds(*at)),
+                    Outcome::Cancelled => {}
+                    _ => {
+                        series.errors.inc();
+                        series.last_failure.set(seconds(*at));
+                    }
+                }
+            }
+            Event::LeaseLost { run, .. } => inner.task(&run.task).lease_lost.inc(),
+            Event::LockOperation {
+                operation,
+                results,
+                took,
+            } => {
+                inner.count_lock_operation(*operation, results);
+                inner.families.lock_took(*operation, *took);
+            }
+            // What follows from these is counted with the runs, the firings and the lock's answers.
+            Event::RunAbandoned { .. }
+            | Event::StoreDown { .. }
+            | Event::StoreUp { .. }
+            | Event::ClockStepped { .. } => {}
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks = self.inner.tasks.read();
+        f.debug_struct("Metrics")
+            .field("registry", &self.inner.registry)
+            .field(
+                "tasks",
+                &tasks.unwrap_or_else(PoisonError::into_inner).len(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::event::{Decision, LeaseLoss, RunFacts};
+    use crate::task::RunId;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn registered(task: &str) -> Event {
+        Event::TaskRegistered {
+            task: task.parse().unwrap(),
+            spec: "0 0 2 * * \"MON\"".into(),
+            timezone: chrono_tz::Asia::Shanghai,
+            next_fire: None,
+        }
+    }
+
+    fn run(task: &str, attempt: u32) -> RunFacts {
+        RunFacts {
+            task: task.parse().unwrap(),
+            run_id: RunId::new(at("2026-11-21T10:00:00Z"), 1),
+            fire_time: at("2026-11-21T10:00:00Z"),
+            attempt,
+            fencing_token: crate::lock::FencingToken::new(7),
+            started: at("2026-11-21T10:00:00.500Z"),
+            lateness: Duration::from_millis(500),
+        }
+    }
+
+    fn finished(task: &str, outcome: Outcome) -> Event {
+        Event::RunFinished {
+            run: run(task, 1),
+            outcome,
+            duration: Duration::from_secs(2),
+            error: None,
+            at: at("2026-11-21T10:00:02.500Z"),
+        }
+    }
+
+    fn text_after(events: impl IntoIterator<Item = Event>) -> String {
+        let metrics = Metrics::new().unwrap();
+        for event in events {
+            metrics.on_event(&event);
+        }
+        metrics.encode().unwrap()
+    }
+
+    fn has(text: &str, line: &str) {
+        assert!(
+            text.lines().any(|l| l == line),
+            "no line {line:?} in:\n{text}"
+        );
+    }
+
+    #[test]
+    fn all_series_of_a_task_are_there_at_zero_from_its_registration() {
+        let text = text_after([registered("a.b")]);
+        for outcome in Outcome::ALL {
+            let labels = format!("outcome=\"{outcome}\",task_name=\"a.b\"");
+            has(&text, &format!("task_runs_total{{{labels}}} 0"));
+        }
+        for decision in Decision::ALL {
+            let labels = format!("decision=\"{decision}\",task_name=\"a.b\"");
+            has(&text, &format!("task_firings_total{{{labels}}} 0"));
+        }
+        for metric in TABLE
+            .iter()
+            .filter(|m| m.labels == [TASK] && m.buckets.is_empty())
+        {
+            let value = if metric.name == NEXT_FIRE.name {
+                "+Inf"
+            } else {
+                "0"
+            };
+            has(
+                &text,
+                &format!("{}{{task_name=\"a.b\"}} {value}", metric.name),
+            );
+        }
+        has(&text, "task_duration_seconds_count{task_name=\"a.b\"} 0");
+        has(&text, "task_start_delay_seconds_count{task_name=\"a.b\"} 0");
+        has(
+            &text,
+            "task_info{overlap=\"skip\",schedule=\"0 0 2 * * \\\"MON\\\"\",task_name=\"a.b\",\
+             timezone=\"Asia/Shanghai\"} 1",
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_no_task_is_there_before_any_event() {
+        let text = text_after([]);
+        for operation in LockOperation::ALL {
+            for result in ["ok", "contended", "lost", "error"] {
+                has(
+                    &text,
+                    &format!(
+                        "task_lock_operations_total{{operation=\"{operation}\",result=\"{result}\"}} 0"
+                    ),
+                );
+            }
+        }
+        has(&text, "task_scheduler_running 0");
+        has(&text, "task_scheduler_last_wake_timestamp_seconds 0");
+        has(
+            &text,
+            &format!(
+                "tasklock_build_info{{version=\"{}\"}} 1",
+                env!("CARGO_PKG_VERSION")
+            ),
+        );
+    }
+
+    #[test]
+    fn errors_are_the_outcomes_that_are_neither_success_nor_cancelled() {
+        for outcome in Outcome::ALL {
+            let text = text_after([registered("t"), finished("t", *outcome)]);
+            let is_error = !matches!(outcome, Outcome::Success | Outcome::Cancelled);
+            let labels = format!("outcome=\"{outcome}\",task_name=\"t\"");
+            has(&text, &format!("task_runs_total{{{labels}}} 1"));
+            has(
+                &text,
+                &format!("task_errors_total{{task_name=\"t\"}} {}", is_error as u8),
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_is_measured_from_its_start_to_its_end() {
+        let metrics = Metrics::new().unwrap();
+        metrics.on_event(&registered("t"));
+        metrics.on_event(&Event::RunStarted { run: run("t", 2) });
+        let text = metrics.encode().unwrap();
+        has(&text, "task_running{task_name=\"t\"} 1");
+        has(&text, "task_retries_total{task_name=\"t\"} 1");
+        has(&text, "task_start_delay_seconds_sum{task_name=\"t\"} 0.5");
+        has(
+            &text,
+            "task_last_start_timestamp_seconds{task_name=\"t\"} 1795255200.5",
+        );
+
+        metrics.on_event(&Event::LeaseLost {
+            run: run("t", 2),
+            cause: LeaseLoss::Taken,
+        });
+        metrics.on_event(&finished("t", Outcome::LeaseLost));
+        let text = metrics.encode().unwrap();
+        has(&text, "task_running{task_name=\"t\"} 0");
+        has(&text, "task_lease_lost_total{task_name=\"t\"} 1");
+        has(
+            &text,
+            "task_duration_seconds_bucket{task_name=\"t\",le=\"1\"} 0",
+        );
+        has(
+            &text,
+            "task_duration_seconds_bucket{task_name=\"t\",le=\"5\"} 1",
+        );
+        has(&text, "task_last_run_duration_seconds{task_name=\"t\"} 2");
+        has(
+            &text,
+            "task_last_failure_timestamp_seconds{task_name=\"t\"} 1795255202.5",
+        );
+        has(
+            &text,
+            "task_last_success_timestamp_seconds{task_name=\"t\"} 0",
+        );
+    }
+
+    #[test]
+    fn an_event_before_the_registration_is_counted() {
+        let text = text_after([Event::RunStarted { run: run("t", 1) }, registered("t")]);
+        has(&text, "task_running{task_name=\"t\"} 1");
+    }
+
+    #[test]
+    fn several_answers_of_the_lock_to_one_request_are_counted_each() {
+        let text = text_after([Event::LockOperation {
+            operation: LockOperation::Acquire,
+            results: LockResults {
+                ok: 3,
+                contended: 2,
+                lost: 0,
+                error: 1,
+            },
+            took: Duration::from_millis(2),
+        }]);
+        let count = |result: &str, n: u32| {
+            let labels = format!("operation=\"acquire\",result=\"{result}\"");
+            has(
+                &text,
+                &format!("task_lock_operations_total{{{labels}}} {n}"),
+            );
+        };
+        count("ok", 3);
+        count("contended", 2);
+        count("lost", 0);
+        count("error", 1);
+        has(
+            &text,
+            "task_lock_operation_duration_seconds_count{operation=\"acquire\"} 1",
+        );
+    }
+
+    #[test]
+    fn a_task_registered_again_with_another_spec_has_one_info() {
+        let again = Event::TaskRegistered {
+            task: "t".parse().unwrap(),
+            spec: "@hourly".into(),
+            timezone: chrono_tz::UTC,
+            next_fire: None,
+        };
+        let text = text_after([registered("t"), again]);
+        assert_eq!(
+            text.lines().filter(|l| l.starts_with("task_info{")).count(),
+            1
+        );
+        assert!(text.contains("schedule=\"@hourly\""));
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_told_and_leaves_the_registry_as_it_was() {
+        let registry = Registry::new();
+        let taken = prometheus::IntGauge::new("task_running", "the application's own").unwrap();
+        registry.register(Box::new(taken)).unwrap();
+        for _ in 0..2 {
+            let error = Metrics::register(&registry).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Metrics);
+            assert!(
+                error.to_string().contains("metric task_running cannot"),
+                "{error}"
+            );
+        }
+        assert_eq!(registry.gather().len(), 1);
+    }
+
+    #[test]
+    fn they_join_the_registry_of_an_application_once() {
+        let registry = Registry::new();
+        let own = prometheus::IntCounter::new("app_total", "x inf").unwrap();
+        registry.register(Box::new(own)).unwrap();
+        let metrics = Metrics::register(&registry).unwrap();
+        metrics.on_event(&registered("t"));
+        let text = metrics.encode().unwrap();
+        has(&text, "# HELP app_total x inf");
+        has(&text, "app_total 0");
+        has(
+            &text,
+            "task_next_fire_timestamp_seconds{task_name=\"t\"} +Inf",
+        );
+        assert!(Metrics::register(&registry).is_err());
+    }
+
+    #[test]
+    fn the_manual_lists_every_metric_with_its_labels() {
+        let manual = include_str!("../docs/operations.md");
+        for metric in TABLE {
+            let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+            let row = format!("| `{}` | ", metric.name);
+            let line = manual.lines().find(|l| l.starts_with(&row));
+            let line = line.unwrap_or_else(|| panic!("no row for {}", metric.name));
+            assert!(
+                line.contains(&format!("| {} |", labels.join(", "))),
+                "{line}"
+            );
+        }
+        let rows = manual.lines().filter(|l| {
+            l.starts_with("| `task") && l.contains("| gauge |")
+                || l.contains("| counter |")
+                || l.contains("| histogram |")
+        });
+        assert_eq!(rows.count(), TABLE.len());
+    }
+}
