@@ -18,6 +18,8 @@ pub mod testing;
 mod time;
 
 pub use async_trait::async_trait;
+#[cfg(feature = "metrics")]
+pub use prometheus;
 pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;

@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod admin;
 mod attempts;
 mod claims;
 mod file_lock;
@@ -17,6 +18,8 @@ mod fleet;
 mod layers;
 mod leases;
 mod lock_conformance;
+mod metrics;
+mod redis_faults;
 mod redis_lock;
 mod registration;
 mod schedule;
