@@ -51,7 +51,7 @@ async fn a_lost_reply_does_not_lock_us_out_of_our_own_lock() {
 async fn a_store_that_is_down_past_the_misfire_threshold_ends_the_firing_and_nothing_is_left_locked()
  {
     let (bench, lock) = scripted(|b| b);
-    lock.from_now(LockOperation::Acquire, Fault::ReplyLost);
+    lock.always(LockOperation::Acquire, Fault::ReplyLost);
     lock.next(LockOperation::Release, [Fault::NotSent, Fault::NotSent]);
     bench.task_with(
         "a",
@@ -116,7 +116,7 @@ async fn when_the_store_comes_back_firing_resumes_within_a_second_and_only_both_
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_us_is_not_asked_again_for_the_same_firing() {
     let (bench, lock) = scripted(|b| b);
-    lock.from_now(LockOperation::Acquire, Fault::Denied);
+    lock.always(LockOperation::Acquire, Fault::Denied);
     bench.task("a", &at(1), |_| async { Ok(()) });
     bench.start().await;
     pass(30.0).await;
