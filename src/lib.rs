@@ -27,7 +27,7 @@ pub use lock::{
 };
 #[cfg(feature = "redis")]
 pub use lock::{RedisLock, RedisLockBuilder};
-pub use schedule::{DstPolicy, Schedule, SpecError};
+pub use schedule::{DstPolicy, Schedule, SpecError, SpecErrorKind};
 pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,
 };
