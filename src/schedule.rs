@@ -84,7 +84,8 @@ const BEYOND: i64 = 7_258_204_800;
 /// # Limits
 ///
 /// Specs have at most 1 024 bytes. Nothing is due before 1900 or after 2199. The changes of clocks
-/// are those that the crate `chrono-tz` was built with, which knows none after 2099.
+/// are those that the crate `chrono-tz` was built with; from 2100 on they follow the rules of its
+/// last years.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Schedule {
     rule: Rule,

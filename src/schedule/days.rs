@@ -70,11 +70,17 @@ fn read_special_day<'a>(item: &'a str, cron: &mut Cron) -> Result<(), Fault<'a>>
     if !is_number {
         return Err(not_allowed(item, "W follows one day: 15W or LW"));
     }
-    let (day, _) = Field::Day
-        .range(day, item, false)
-        .map_err(|fault| Fault { at: item, ..fault })?;
-    cron.near |= 1 << day;
-    Ok(())
+    let day = parse_number(day).map_err(|fault| Fault { at: item, ..fault })?;
+    let kind = match day {
+        0 => Kind::BelowMinimum,
+        1..=31 => {
+            cron.near |= 1 << day;
+            return Ok(());
+        }
+        _ => Kind::AboveMaximum,
+    };
+    let reason = format!("day ({day}) is not one of 1 to 31: {}", shown(item));
+    Err(Fault::new(kind, item, reason))
 }
 
 /// Reads the day-of-week field.
@@ -128,15 +134,18 @@ fn read_nth_weekday<'a>(item: &'a str, cron: &mut Cron) -> Result<(), Fault<'a>>
         }
         Some(nth) => parse_number(nth).map_err(|fault| Fault { at: item, ..fault })?,
     };
-    let (kind, limit) = match nth {
-        0 => (Kind::BelowMinimum, "below minimum (1)"),
+    let kind = match nth {
+        0 => Kind::BelowMinimum,
         1..=5 => {
             cron.nth_weekday |= u64::from(days) << (7 * (nth - 1));
             return Ok(());
         }
-        _ => (Kind::AboveMaximum, "above maximum (5)"),
+        _ => Kind::AboveMaximum,
     };
-    let reason = format!("week of the month ({nth}) {limit}: {}", shown(item));
+    let reason = format!(
+        "week of the month ({nth}) is not one of 1 to 5: {}",
+        shown(item)
+    );
     Err(Fault::new(kind, item, reason))
 }
 

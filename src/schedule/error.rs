@@ -133,6 +133,11 @@ impl SpecError {
         self.inner.field.map(Field::name)
     }
 
+    /// Why the spec is refused: the phrase and the item, without the place.
+    pub fn reason(&self) -> &str {
+        &self.inner.reason
+    }
+
     /// The column of the mistake in characters, the first being 1. Blanks before the spec count.
     pub fn column(&self) -> usize {
         let before = self.inner.spec.get(..self.inner.span.start);

@@ -148,6 +148,10 @@ impl Field {
         item: &'a str,
         open: bool,
     ) -> Result<(u32, u32), Fault<'a>> {
+        if let Some((star @ ("*" | "?"), _)) = range.split_once('-') {
+            let reason = format!("a star takes no range: {}", shown(item));
+            return Err(Fault::new(Kind::NotANumber, star, reason));
+        }
         let (first, last) = match range.split_once('-') {
             None => {
                 let first = self.value(range)?;

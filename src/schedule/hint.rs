@@ -32,16 +32,16 @@ pub(super) fn for_field(
         text.split([',', '-', '#']).any(is_weekday)
     };
     let hint = if wrong.contains('~') {
-        "~ (a random value, as in cronie) is not supported"
+        "random values (~, as in cronie) are not supported"
     } else if wrong.contains('$') {
         "$ is not supported"
-    } else if wrong.starts_with(['H', 'h']) && !wrong.eq_ignore_ascii_case("hour") {
-        "H (a hashed value, as in Jenkins) is not supported"
+    } else if wrong == "H" || wrong.starts_with("H(") {
+        "hashed values (H, as in Jenkins) are not supported"
     } else if count == 6 && (is_year(weekday) || names_weekday(month)) {
-        "AWS puts the minute first and the year last; here six fields are second, minute, hour, \
-         day of month, month, day of week"
+        "a year is the seventh field, and six fields start with the second; AWS puts the minute \
+         first and the year sixth"
     } else if field == Field::Year {
-        "a seventh field is the year, 1970 to 2199"
+        "the seventh field is the year, 1970 to 2199"
     } else if field == Field::Weekday && day.contains('?') && wrong.contains(digit) {
         "Quartz numbers the days of the week from 1 (Sunday), cron from 0: use names, such as \
          MON-FRI"

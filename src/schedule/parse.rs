@@ -37,12 +37,13 @@ pub(super) fn parse(spec: &str, zone: Tz) -> Result<(Rule, Tz), SpecError> {
         );
         return Err(refuse(Fault::new(Kind::TooLong, spec, reason)));
     }
-    let (zone, rest) = split_zone(spec.trim_ascii(), zone).map_err(refuse)?;
+    let text = spec.trim_ascii();
+    if text.is_empty() {
+        return Err(refuse(Fault::new(Kind::Empty, spec, "empty spec string")));
+    }
+    let (zone, rest) = split_zone(text, zone).map_err(refuse)?;
     if rest.is_empty() {
-        let reason = match spec.trim_ascii() {
-            "" => "empty spec string",
-            _ => "empty spec string: nothing follows the time zone",
-        };
+        let reason = "empty spec string: nothing follows the time zone";
         return Err(refuse(Fault::new(Kind::Empty, rest, reason)));
     }
     if rest.starts_with('@') {
@@ -52,9 +53,12 @@ pub(super) fn parse(spec: &str, zone: Tz) -> Result<(Rule, Tz), SpecError> {
 
     let mut fields = [""; 7];
     let mut count = 0;
+    // The first field too many, or else all of them: where a wrong number of fields is to be seen.
+    let mut surplus = None;
     for text in rest.split_ascii_whitespace() {
-        if let Some(field) = fields.get_mut(count) {
-            *field = text;
+        match fields.get_mut(count) {
+            Some(field) => *field = text,
+            None => surplus = surplus.or(Some(text)),
         }
         count += 1;
     }
@@ -65,7 +69,8 @@ pub(super) fn parse(spec: &str, zone: Tz) -> Result<(Rule, Tz), SpecError> {
         7 => [a, b, c, d, e, f, g],
         _ => {
             let reason = format!("expected 5 to 7 fields, found {count}: {}", shown(rest));
-            return Err(refuse(Fault::new(Kind::FieldCount, rest, reason)));
+            let at = surplus.unwrap_or(rest);
+            return Err(refuse(Fault::new(Kind::FieldCount, at, reason)));
         }
     };
     match read_fields(&texts) {
