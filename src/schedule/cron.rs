@@ -259,3 +259,74 @@ fn highest(set: u64, to: u32) -> Option<u32> {
     let left = set & u64::MAX >> 63_u32.saturating_sub(to);
     left.checked_ilog2()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Schedule;
+    use chrono::{DateTime, Datelike, Utc};
+
+    /// The days of a month on which a spec fires.
+    fn days(spec: &str, year: i32, month: u32) -> Vec<u32> {
+        let schedule: Schedule = spec.parse().unwrap();
+        let first: DateTime<Utc> = format!("{year}-{month:02}-01T00:00:00Z").parse().unwrap();
+        schedule
+            .upcoming(first - chrono::TimeDelta::seconds(1))
+            .take_while(|at| (at.year(), at.month()) == (year, month))
+            .map(|at| at.day())
+            .collect()
+    }
+
+    #[test]
+    fn the_nearest_weekday_never_leaves_the_month() {
+        for (spec, year, month, expected) in [
+            // 1 August 2026 is a Saturday, 31 May 2026 a Sunday, 28 February 2026 a Saturday.
+            ("0 0 1W * *", 2026, 8, vec![3]),
+            ("0 0 31W * *", 2026, 5, vec![29]),
+            ("0 0 LW * *", 2026, 5, vec![29]),
+            ("0 0 LW * *", 2026, 2, vec![27]),
+            ("0 0 15W * *", 2026, 8, vec![14]),
+            ("0 0 16W * *", 2026, 8, vec![17]),
+            ("0 0 12W * *", 2026, 8, vec![12]),
+            ("0 0 31W * *", 2026, 4, vec![]),
+            ("0 0 30W * *", 2026, 2, vec![]),
+            ("0 0 L-30W * *", 2026, 8, vec![3]),
+            ("0 0 L-30W * *", 2026, 4, vec![]),
+            ("0 0 L-29W * *", 2026, 4, vec![1]),
+            ("0 0 1W,2W,3W * *", 2026, 8, vec![3]),
+        ] {
+            assert_eq!(days(spec, year, month), expected, "{spec} {year}-{month}");
+        }
+    }
+
+    #[test]
+    fn days_from_the_last_one_follow_the_length_of_the_month() {
+        for (spec, year, month, expected) in [
+            ("0 0 L * *", 2028, 2, vec![29]),
+            ("0 0 L * *", 2026, 2, vec![28]),
+            ("0 0 L-27 * *", 2026, 2, vec![1]),
+            ("0 0 L-28 * *", 2026, 2, vec![]),
+            ("0 0 L-30 * *", 2026, 1, vec![1]),
+            ("0 0 L-0,1 * *", 2026, 4, vec![1, 30]),
+        ] {
+            assert_eq!(days(spec, year, month), expected, "{spec} {year}-{month}");
+        }
+    }
+
+    #[test]
+    fn weekdays_of_the_month_are_counted_from_both_ends() {
+        // November 2026 begins on a Sunday and has thirty days.
+        for (spec, expected) in [
+            ("0 0 * * SUN#1", vec![1]),
+            ("0 0 * * 7#5", vec![29]),
+            ("0 0 * * MON#5", vec![30]),
+            ("0 0 * * TUE#5", vec![]),
+            ("0 0 * * TUEL", vec![24]),
+            ("0 0 * * mon#l", vec![30]),
+            ("0 0 * * SAT-SUN#L", vec![28, 29]),
+            ("0 0 * * MON-FRI#1", vec![2, 3, 4, 5, 6]),
+            ("0 0 * * FRI,MON#1", vec![2, 6, 13, 20, 27]),
+        ] {
+            assert_eq!(days(spec, 2026, 11), expected, "{spec}");
+        }
+    }
+}

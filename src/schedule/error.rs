@@ -261,3 +261,42 @@ fn excerpt(spec: &str, span: &Range<usize>) -> (String, String) {
     let mark = format!("{:indent$}{}", "", "^".repeat(visible));
     (shown, mark)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_spec_is_cut_to_the_part_around_the_mistake() {
+        let spec = "1,".repeat(300) + "99 * * * *";
+        let text = spec.parse::<crate::Schedule>().unwrap_err().to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.len() < 110), "{text}");
+        let marked = lines[2].find('^').unwrap();
+        assert_eq!(lines[1].get(marked..marked + 2), Some("99"), "{text}");
+        assert!(lines[0].ends_with("(field 1 of 5, column 601)"), "{text}");
+    }
+
+    #[test]
+    fn a_mark_of_an_empty_place_is_one_wide() {
+        for (spec, mark) in [("5- * * * *", "    ^"), ("TZ=UTC", "        ^")] {
+            let text = spec.parse::<crate::Schedule>().unwrap_err().to_string();
+            assert_eq!(text.lines().nth(2), Some(mark), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_printable_ascii_is_shown_by_number() {
+        let text = "0 \u{202e}\u{1b}é * * *"
+            .parse::<crate::Schedule>()
+            .unwrap_err();
+        assert_eq!(text.column(), 3);
+        assert_eq!(text.span(), 2..8);
+        let text = text.to_string();
+        assert!(text.contains("\\u{202e}\\u{1b}\\u{e9}"), "{text}");
+        assert!(
+            text.chars().all(|c| c == '\n' || matches!(c, ' '..='~')),
+            "{text}"
+        );
+    }
+}

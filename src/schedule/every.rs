@@ -165,3 +165,76 @@ impl fmt::Display for Every {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<u64> {
+        Every::parse(text).ok().map(|every| every.0)
+    }
+
+    #[test]
+    fn durations_are_those_of_go() {
+        for (text, nanoseconds) in [
+            ("1h", 3_600 * SECOND),
+            ("1h30m", 5_400 * SECOND),
+            ("1.5h", 5_400 * SECOND),
+            (".5s", 500 * MILLISECOND),
+            ("5.s", 5 * SECOND),
+            ("+5m", 300 * SECOND),
+            ("10ms", 10 * MILLISECOND),
+            ("10000us", 10 * MILLISECOND),
+            ("10000\u{b5}s", 10 * MILLISECOND),
+            ("10000\u{3bc}s", 10 * MILLISECOND),
+            ("10000001ns", 10_000_001),
+            ("15m50ns", 900 * SECOND + 50),
+            ("1s1h", 3_601 * SECOND),
+            ("2562047h47m16.854775807s", LONGEST),
+        ] {
+            assert_eq!(read(text), Some(nanoseconds), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0s",
+            "-5m",
+            "-0",
+            "1",
+            "h",
+            "1x",
+            "1 h",
+            "1h ",
+            ".h",
+            "1..5h",
+            "9.999999ms",
+            "2562047h47m16.854775808s",
+            "99999999999999999999s",
+            "1e3s",
+            "++1s",
+            "\u{661}s",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fire_times_are_multiples_of_the_period_from_the_epoch_whoever_asks_and_when() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (period, after, next) in [
+            ("90s", "2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z"),
+            ("90s", "2026-01-01T00:00:31.7Z", "2026-01-01T00:01:30Z"),
+            ("7s", "1970-01-01T00:00:00Z", "1970-01-01T00:00:07Z"),
+            ("7s", "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00Z"),
+            ("100ms", "2026-01-01T00:00:00.1Z", "2026-01-01T00:00:00.2Z"),
+        ] {
+            let every = Every::parse(period).unwrap();
+            assert_eq!(every.next(at(after)), Some(at(next)), "{period} {after}");
+            assert!(
+                every.prev(at(next)).unwrap() <= at(after),
+                "{period} {after}"
+            );
+            assert_eq!(every.next(every.prev(at(next)).unwrap()), Some(at(next)));
+        }
+    }
+}

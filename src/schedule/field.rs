@@ -251,3 +251,81 @@ fn not_a_number(text: &str) -> Fault<'_> {
     };
     Fault::new(Kind::NotANumber, text, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(field: Field, item: &str) -> Vec<u32> {
+        field.item(item).unwrap().values().collect()
+    }
+
+    #[test]
+    fn steps_start_at_the_value_and_end_at_the_range_or_the_field() {
+        for (field, item, expected) in [
+            (Field::Minute, "5/20", vec![5, 25, 45]),
+            (Field::Minute, "20-35/15", vec![20, 35]),
+            (Field::Minute, "3-59/60", vec![3]),
+            (Field::Minute, "*/25", vec![0, 25, 50]),
+            (Field::Minute, "?/20", vec![0, 20, 40]),
+            (Field::Minute, "*/70", vec![0]),
+            (Field::Minute, "08", vec![8]),
+            (Field::Day, "*/10", vec![1, 11, 21, 31]),
+            (Field::Month, "1-dec/3", vec![1, 4, 7, 10]),
+            (Field::Weekday, "1/2", vec![1, 3, 5]),
+            (Field::Weekday, "mon-5", vec![1, 2, 3, 4, 5]),
+            (Field::Weekday, "5-7", vec![5, 6, 7]),
+            (Field::Weekday, "SAT-SUN", vec![6, 7]),
+            (Field::Weekday, "SUN-TUE", vec![0, 1, 2]),
+            (Field::Weekday, "SUN-SUN", vec![0]),
+            (Field::Weekday, "7/2", vec![7]),
+            (Field::Year, "2190/4", vec![2190, 2194, 2198]),
+        ] {
+            assert_eq!(values(field, item), expected, "{item}");
+            if field != Field::Year {
+                let bits = expected.iter().fold(0_u64, |bits, value| bits | 1 << value);
+                assert_eq!(field.item(item).unwrap().bits(), bits, "{item}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_step_of_one_keeps_a_star_a_star() {
+        for (item, star) in [
+            ("*", true),
+            ("?", true),
+            ("*/1", true),
+            ("*/2", false),
+            ("1-31", false),
+        ] {
+            assert_eq!(Field::Day.item(item).unwrap().star, star, "{item}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_after_its_kind() {
+        for (field, item, kind) in [
+            (Field::Minute, "", Kind::NotANumber),
+            (Field::Minute, "-5", Kind::NotANumber),
+            (Field::Minute, "+5", Kind::NotANumber),
+            (Field::Minute, "*-5", Kind::NotANumber),
+            (Field::Minute, "5-*", Kind::NotANumber),
+            (Field::Minute, "JAN", Kind::NotANumber),
+            (Field::Minute, "*/MON", Kind::NotANumber),
+            (Field::Minute, "4294967296", Kind::NotANumber),
+            (Field::Minute, "\u{661}", Kind::NotANumber),
+            (Field::Minute, "*/-1", Kind::Negative),
+            (Field::Minute, "1/2/3", Kind::TooManySlashes),
+            (Field::Minute, "1--3", Kind::TooManyHyphens),
+            (Field::Minute, "60", Kind::AboveMaximum),
+            (Field::Day, "0", Kind::BelowMinimum),
+            (Field::Minute, "5-4", Kind::ReversedRange),
+            (Field::Weekday, "7-2", Kind::ReversedRange),
+            (Field::Weekday, "SUN-8", Kind::AboveMaximum),
+            (Field::Minute, "*/0", Kind::ZeroStep),
+            (Field::Weekday, "SUNDAY", Kind::NotANumber),
+        ] {
+            assert_eq!(field.item(item).unwrap_err().kind, kind, "{item}");
+        }
+    }
+}

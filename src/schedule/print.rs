@@ -227,3 +227,46 @@ fn value(field: Field, number: u32) -> String {
         _ => number.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Schedule;
+
+    #[test]
+    fn a_schedule_is_written_in_its_shortest_usual_form() {
+        for (spec, written) in [
+            ("0 */10 * * * *", "*/10 * * * *"),
+            ("* * * * * *", "* * * * * *"),
+            ("0/15 * * * *", "0/15 * * * *"),
+            ("0,15,30,45 * * * *", "0/15 * * * *"),
+            ("5/15 * * * *", "5/15 * * * *"),
+            ("20-40/10 * * * *", "20-40/10 * * * *"),
+            ("*/70 * * * *", "*/60 * * * *"),
+            ("*/40,3 * * * *", "*/40,3 * * * *"),
+            ("0-59 0-23 * * *", "0-59 0-23 * * *"),
+            ("? ? ? ? ?", "* * * * *"),
+            ("0 0 1-31 * MON", "0 0 1-31 * MON"),
+            ("0 0 1,* * 1-5", "0 0 * * MON-FRI"),
+            ("0 0 */2 * 0/2", "0 0 */2 * */2"),
+            ("0 0 * * 0-6", "0 0 * * SUN-SAT"),
+            ("0 0 LW,3W,L,L-2 * *", "0 0 L,L-2,LW,3W * *"),
+            ("0 0 * * 5L,MON-TUE#2", "0 0 * * MON#2,TUE#2,FRI#L"),
+            ("0 0 13 * +5", "0 0 13 * +FRI"),
+            ("0 0 0 1 1 * *", "0 0 1 1 *"),
+            ("0 0 0 1 1 * */2", "0 0 0 1 1 * */2"),
+            ("TZ=UTC @yearly", "0 0 1 1 *"),
+            (
+                "TZ=Asia/Tokyo @every 5400s",
+                "CRON_TZ=Asia/Tokyo @every 1h30m",
+            ),
+            (
+                "@at 2030-01-01T00:00:00.5+08:00",
+                "@at 2029-12-31T16:00:00.500Z",
+            ),
+        ] {
+            let schedule: Schedule = spec.parse().unwrap();
+            assert_eq!(schedule.to_string(), written, "{spec}");
+            assert_eq!(written.parse(), Ok(schedule), "{spec}");
+        }
+    }
+}
