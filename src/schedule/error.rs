@@ -264,8 +264,6 @@ fn excerpt(spec: &str, span: &Range<usize>) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_long_spec_is_cut_to_the_part_around_the_mistake() {
         let spec = "1,".repeat(300) + "99 * * * *";

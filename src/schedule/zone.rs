@@ -172,7 +172,6 @@ fn within_tables(at: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::Utc;
     use chrono_tz::TZ_VARIANTS;
 
     fn offset(zone: Tz, at: i64) -> i64 {

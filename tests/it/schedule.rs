@@ -403,7 +403,6 @@ fn oracle(
     let plain = Plain::new(spec);
     let mut found = Vec::new();
     let mut t = from + TimeDelta::seconds(1);
-    let mut last_wall = from.with_timezone(&zone).naive_local();
     while t <= to {
         let wall = t.with_timezone(&zone).naive_local();
         let before = (t - TimeDelta::seconds(1))
@@ -712,6 +711,39 @@ fn long_zone_jumps_and_half_hours_have_their_worked_dates() {
         ),
     ] {
         assert_eq!(next(spec, after, 2), wanted, "{spec}");
+    }
+}
+
+#[test]
+fn robfigs_policy_leaves_out_the_day_of_any_gap() {
+    for (spec, after, wanted) in [
+        (
+            "CRON_TZ=America/Sao_Paulo 0 0 * * *",
+            "2018-11-03T12:00:00Z",
+            "2018-11-05 00:00:00 -0200",
+        ),
+        (
+            "CRON_TZ=Australia/Lord_Howe 15 2 * * *",
+            "2027-10-02T12:00:00Z",
+            "2027-10-04 02:15:00 +1100",
+        ),
+        (
+            "CRON_TZ=Pacific/Chatham 0 3 * * *",
+            "2027-09-25T13:00:00Z",
+            "2027-09-27 03:00:00 +1345",
+        ),
+        (
+            "CRON_TZ=Antarctica/Troll 30 1 * * *",
+            "2027-03-27T12:00:00Z",
+            "2027-03-29 01:30:00 +0200",
+        ),
+        (
+            "CRON_TZ=Pacific/Apia 0 12 * * *",
+            "2011-12-29T23:00:00Z",
+            "2011-12-31 12:00:00 +1400",
+        ),
+    ] {
+        assert_eq!(robfig(spec, after, 1), [wanted], "{spec}");
     }
 }
 
