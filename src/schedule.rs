@@ -1,10 +1,23 @@
-//! When a task is due: [`Schedule`], a pure function from an instant to the next one.
+//! When a task is due: [`Schedule`], a pure function from an instant to the next.
+//!
+//! ```text
+//!  spec ──parse──▶ Cron   sets of seconds, minutes, … years     ─┐ civil: the calendar
+//!   │              Every  a period on a grid from the epoch      ├─▶ zone: from wall clock
+//!   ╰─error        Once   one instant                           ─┘         to instants
+//! ```
+//!
+//! There is no clock here and no state: two replicas that ask the same question get the same
+//! answer.
 
+mod civil;
 mod cron;
-mod date;
+mod days;
 mod error;
 mod every;
+mod explain;
 mod field;
+mod hint;
+mod once;
 mod parse;
 mod print;
 mod zone;
@@ -12,161 +25,288 @@ mod zone;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 
-pub use error::SpecError;
-
-use cron::Cron;
+use cron::{Cron, LAST_YEAR};
 use every::Every;
+use once::Once;
+use zone::Zoned;
 
-/// A parsed spec: which instants it names.
+pub use error::{SpecError, SpecErrorKind};
+
+/// The first instant that a schedule can name: 1900-01-01T00:00:00Z, in seconds.
+const FIRST: i64 = -2_208_988_800;
+/// An instant after all that a schedule can name: 2200-01-02T00:00:00Z, in seconds.
+const BEYOND: i64 = 7_258_204_800;
+
+/// When a task is due: a parsed spec in its time zone.
+///
+/// A spec is five fields (minute, hour, day of month, month, day of week), six (a second before
+/// them) or seven (a year, 1970 to 2199, behind them); or one of `@yearly`, `@annually`,
+/// `@monthly`, `@weekly`, `@daily`, `@midnight`, `@hourly`; or `@every` and a Go duration; or `@at`
+/// and an RFC 3339 instant. `CRON_TZ=Europe/Berlin` or `TZ=Europe/Berlin` before it names the zone
+/// whose clock the fields are about.
 ///
 /// ```
 /// use tasklock::Schedule;
+/// use tasklock::chrono::{DateTime, Utc};
 ///
-/// let schedule: Schedule = "CRON_TZ=Europe/Berlin 0 30 9 * * MON-FRI".parse()?;
-/// let friday_evening = "2026-11-20T20:00:00Z".parse()?;
-/// let next = schedule.next_after(friday_evening).unwrap();
-/// assert_eq!(next.to_rfc3339(), "2026-11-23T08:30:00+00:00");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let schedule: Schedule = "CRON_TZ=Europe/Berlin 0 30 4 * * MON-FRI".parse()?;
+/// let friday: DateTime<Utc> = "2026-01-02T12:00:00Z".parse().unwrap();
+/// let monday: DateTime<Utc> = "2026-01-05T03:30:00Z".parse().unwrap();
+/// assert_eq!(schedule.next_after(friday), Some(monday));
+/// assert_eq!(schedule.explain(), "at 04:30, Monday to Friday (Europe/Berlin)");
+/// # Ok::<(), tasklock::SpecError>(())
 /// ```
 ///
-/// # Grammar
+/// # Fields
 ///
-/// ```text
-/// spec    = [ ("CRON_TZ=" | "TZ=") zone blank ] ( macro | fields )
-/// macro   = @yearly @annually @monthly @weekly @daily @midnight @hourly
-///         | @every duration | @at time
-/// fields  = 5: minute hour day-of-month month day-of-week        (second 0)
-///         | 6: second minute hour day-of-month month day-of-week
-///         | 7: the same and a year, 1970 to 2199
-/// field   = item { "," item }
-/// item    = ( "*" | "?" | n | n-n ) [ "/" step ]
-/// ```
-/// Names of months and days are their first three letters, in any case. Sunday is 0, 7 or `SUN`.
-/// Days of the month also take `L` (the last), `L-n`, `nW` (the weekday nearest to n), `LW`, `L-nW`;
-/// days of the week `n#k` (the k-th of the month), `nL` (the last), and a leading `+`. The whole of
-/// it, with examples, is in `docs/schedules.md`.
+/// A field is a list of items with commas between. An item is `*` or `?` (all values), a value, or a
+/// range `2-5`, and may have a step: `*/15`, `20-40/5`; `5/15` starts at 5 and ends at the field's
+/// last value. Months and days of the week have names of three letters in any case. Day 0 and day 7
+/// are Sunday.
 ///
-/// If both day fields are given, a day that matches *either* is meant, as in every cron since
-/// Vixie's; if one of them is a star, or the day of the week begins with `+`, both must match.
+/// Days of the month may be `L` (the last), `L-3` (three before it), `15W` (the day of Monday to
+/// Friday nearest to the 15th, in the same month), `LW` and `L-3W`. Days of the week may be `FRI#2`
+/// (the second Friday), `FRI#L` or `FRIL` (the last), with ranges as in `MON-FRI#1`.
 ///
-/// # Daylight saving
+/// # The two day fields
 ///
-/// By default ([`DstPolicy::RunOnce`]) a task of every day runs once on each day of the year.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// If one of them is a star (holds `*` or `?`, without a step above 1), a day has to match both; so
+/// it has if the day of the week starts with `+`. Otherwise a day has to match one of them. This is
+/// the rule of robfig/cron; Vixie's differs in that `*/2` is a star there.
+///
+/// # When the clock changes
+///
+/// See [`DstPolicy`].
+///
+/// # Limits
+///
+/// Specs have at most 1 024 bytes. Nothing is due before 1900 or after 2199. The changes of clocks
+/// are those that the crate `chrono-tz` was built with; from 2100 on they follow the rules of its
+/// last years.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Schedule {
     rule: Rule,
     zone: Tz,
     dst: DstPolicy,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Rule {
     Cron(Cron),
     Every(Every),
-    /// Once.
-    At(DateTime<Utc>),
+    Once(Once),
 }
 
-/// What happens to a wall time that the clock skips, or shows twice, at a change of daylight saving.
+/// What becomes of wall-clock times that a change of the clock skips or repeats.
+///
+/// ```text
+/// 30 2 * * * in Berlin            RunOnce                Robfig
+/// 2026-03-29, no 02:30 that day   03:00, after the gap   no run
+/// 2026-10-25, 02:30 comes twice   the first 02:30        both
+/// ```
+///
+/// It matters to specs with fields only: `@every` and `@at` name instants, not times of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum DstPolicy {
-    /// What Vixie's cron and its successors do. A schedule whose minute and hour do not start with
-    /// a star names times of day: one that is skipped runs at the first instant after the gap (if
-    /// that is shorter than three hours; several collapse into one), one that comes twice runs on
-    /// the first pass. Others are intervals: they just go on.
+    /// A *fixed* task, whose minutes and hours do not start with `*` or `?`, runs once: times that
+    /// the clock skips give one run at the first instant after the gap, times that come twice run on
+    /// the first pass only. An interval task (`*/10 * * * *`, `0 * * * *`, `@hourly`) goes by the
+    /// clock: nothing in the gap, both passes.
+    ///
+    /// So a daily task runs exactly once on every day. The rule is that of Vixie, Debian and cronie
+    /// and has their limit: for a gap of three hours or more, as when a zone moves or loses a day,
+    /// nothing is made up for.
     #[default]
     RunOnce,
-    /// What robfig/cron does, and so Kubernetes: a time that is skipped does not run that day, one
-    /// that comes twice runs twice.
+    /// Every task goes by the clock: no run in a gap, and one in each pass of a repeated hour. The
+    /// rule of robfig/cron, and so of the CronJobs of Kubernetes.
     Robfig,
 }
 
 impl Schedule {
-    /// Reads `spec`, in `zone` unless the spec names its own.
-    ///
-    /// Takes bounded time for any text; specs of more than 1024 bytes are refused.
+    /// Reads `spec`; its fields are about the clock of `zone` unless it names its own.
     ///
     /// # Errors
     ///
-    /// Says which field, at which column, and why.
+    /// The spec does not follow the grammar, names an unknown time zone or is longer than 1 024
+    /// bytes. A date that never comes, such as 31 February, is no error: see
+    /// [`never_fires`](Self::never_fires).
     pub fn parse_in(spec: &str, zone: Tz) -> Result<Self, SpecError> {
         let (rule, zone) = parse::parse(spec, zone)?;
-        Ok(Self {
-            rule,
-            zone,
-            dst: DstPolicy::default(),
-        })
+        let dst = DstPolicy::default();
+        Ok(Self { rule, zone, dst })
     }
 
-    /// The same schedule with another policy for daylight saving.
+    /// The same schedule under another policy for changes of the clock.
     #[must_use]
-    pub fn with_dst(mut self, policy: DstPolicy) -> Self {
-        self.dst = policy;
+    pub fn with_dst(mut self, dst: DstPolicy) -> Self {
+        self.dst = dst;
         self
     }
 
-    /// The first fire time strictly after `after`; `None` if there is none up to the year 2199.
+    /// The first fire time strictly after `after`, or `None` if there is none up to the end of 2199.
+    ///
+    /// Fire times of fields are whole seconds, those of `@every` whole multiples of its duration
+    /// from 1970-01-01T00:00:00Z. An instant before 1900 counts as the start of 1900.
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match &self.rule {
-            Rule::Cron(cron) => cron.next_after(after.timestamp(), self.zone, self.dst),
-            Rule::Every(every) => every.next_after(after),
-            Rule::At(at) => (*at > after).then_some(*at),
+        let after = match DateTime::from_timestamp(FIRST - 1, 999_999_999) {
+            Some(first) => after.max(first),
+            None => after,
+        };
+        let next = match &self.rule {
+            Rule::Cron(cron) => {
+                let seconds = self.zoned(cron).next(after.timestamp())?;
+                return DateTime::from_timestamp(seconds, 0);
+            }
+            Rule::Every(every) => every.next(after)?,
+            Rule::Once(once) => once.next(after)?,
+        };
+        (i64::from(next.year()) <= LAST_YEAR).then_some(next)
+    }
+
+    /// The last fire time strictly before `before`, or `None` if there is none from 1900 on.
+    pub fn prev_before(&self, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let before = match DateTime::from_timestamp(BEYOND, 0) {
+            Some(beyond) => before.min(beyond),
+            None => before,
+        };
+        let mut prev = match &self.rule {
+            Rule::Cron(cron) => {
+                let is_whole = before.timestamp_subsec_nanos() == 0;
+                let last = before.timestamp() - i64::from(is_whole);
+                if last < FIRST {
+                    return None;
+                }
+                DateTime::from_timestamp(self.zoned(cron).prev(last)?, 0)?
+            }
+            Rule::Every(every) => every.prev(before)?,
+            Rule::Once(once) => once.prev(before)?,
+        };
+        if let Rule::Every(every) = &self.rule
+            && i64::from(prev.year()) > LAST_YEAR
+        {
+            // The grid has no end of its own.
+            prev = every.prev(DateTime::from_timestamp(BEYOND - 86_400, 0)?)?;
         }
+        (prev.timestamp() >= FIRST).then_some(prev)
     }
 
-    /// The fire times after `after`, one by one.
+    /// The fire times strictly after `after`, in order. It ends where
+    /// [`next_after`](Self::next_after) gives `None`.
+    ///
+    /// ```
+    /// # use tasklock::Schedule;
+    /// let schedule: Schedule = "@every 90m".parse()?;
+    /// let day = "2026-01-01T00:00:00Z".parse().unwrap();
+    /// let times: Vec<String> = schedule
+    ///     .upcoming(day)
+    ///     .take(2)
+    ///     .map(|time| time.to_string())
+    ///     .collect();
+    /// assert_eq!(times, ["2026-01-01 01:30:00 UTC", "2026-01-01 03:00:00 UTC"]);
+    /// # Ok::<(), tasklock::SpecError>(())
+    /// ```
     pub fn upcoming(&self, after: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + '_ {
-        std::iter::successors(self.next_after(after), |t| self.next_after(*t))
+        std::iter::successors(self.next_after(after), |at| self.next_after(*at))
     }
 
-    /// The zone in which the spec is read.
+    /// Whether there is no fire time at all, from 1900 to 2199: `0 0 31 2 *`.
+    ///
+    /// A schedule whose fire times are all past is another matter: ask
+    /// [`next_after`](Self::next_after).
+    pub fn never_fires(&self) -> bool {
+        self.next_after(DateTime::<Utc>::MIN_UTC).is_none()
+    }
+
+    /// The schedule in English, with its zone: `every 10 minutes (UTC)`.
+    ///
+    /// For people to read: the wording may change in any version.
+    pub fn explain(&self) -> String {
+        explain::explain(self)
+    }
+
+    /// The zone whose clock the fields are about.
     pub fn timezone(&self) -> Tz {
         self.zone
     }
+
+    /// What becomes of wall-clock times that a change of the clock skips or repeats.
+    pub fn dst(&self) -> DstPolicy {
+        self.dst
+    }
+
+    fn zoned<'a>(&self, cron: &'a Cron) -> Zoned<'a> {
+        Zoned {
+            cron,
+            zone: self.zone,
+            run_once: self.dst == DstPolicy::RunOnce && cron.is_fixed(),
+        }
+    }
 }
 
+/// Reads a spec; its fields are about UTC unless it names a zone.
 impl FromStr for Schedule {
     type Err = SpecError;
 
-    /// As [`Schedule::parse_in`], in UTC.
     fn from_str(spec: &str) -> Result<Self, SpecError> {
         Self::parse_in(spec, Tz::UTC)
     }
 }
 
-/// A spec that means the same, in six fields (seven with a year), with the zone unless it is UTC.
-/// Parsing it gives an equal schedule, except for the DST policy, which no spec says.
+/// A spec that [`FromStr`] reads as the same schedule: fields in their shortest usual form, and the
+/// zone unless it is UTC. Not the text that was parsed, which a schedule does not keep, and without
+/// the [`DstPolicy`], which no spec can express.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.zone != Tz::UTC {
-            write!(f, "CRON_TZ={} ", self.zone)?;
+            write!(f, "CRON_TZ={} ", self.zone.name())?;
         }
         match &self.rule {
-            Rule::Cron(cron) => print::cron(cron, f),
+            Rule::Cron(cron) => write!(f, "{cron}"),
             Rule::Every(every) => write!(f, "@every {every}"),
-            Rule::At(at) if at.trunc_subsecs(0) == *at => {
-                write!(
-                    f,
-                    "@at {}",
-                    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
-                )
-            }
-            Rule::At(at) => {
-                write!(
-                    f,
-                    "@at {}",
-                    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
-                )
-            }
+            Rule::Once(once) => write!(f, "@at {once}"),
         }
     }
 }
 
-/// The last year of a fire time.
-const LAST_YEAR: i64 = 2199;
-/// The first year of the year field.
-const FIRST_YEAR: i64 = 1970;
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schedule")
+            .field("spec", &self.to_string())
+            .field("dst", &self.dst)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_small_and_so_is_its_error() {
+        assert!(size_of::<Schedule>() <= 96, "{}", size_of::<Schedule>());
+        assert!(size_of::<Result<Schedule, SpecError>>() <= 96);
+        assert_eq!(size_of::<SpecError>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_limits_are_the_years_that_the_documentation_names() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap().to_rfc3339();
+        assert_eq!(at(FIRST), "1900-01-01T00:00:00+00:00");
+        assert_eq!(at(BEYOND), "2200-01-02T00:00:00+00:00");
+        for spec in ["* * * * * *", "@every 10ms", "30 12 * * *"] {
+            let schedule: Schedule = spec.parse().unwrap();
+            let first = schedule.next_after(DateTime::<Utc>::MIN_UTC).unwrap();
+            let last = schedule.prev_before(DateTime::<Utc>::MAX_UTC).unwrap();
+            assert_eq!((first.year(), last.year()), (1900, 2199), "{spec}");
+            assert_eq!(schedule.next_after(last), None, "{spec}");
+            assert_eq!(schedule.prev_before(first), None, "{spec}");
+            assert_eq!(schedule.next_after(DateTime::<Utc>::MAX_UTC), None);
+            assert_eq!(schedule.prev_before(DateTime::<Utc>::MIN_UTC), None);
+        }
+    }
+}

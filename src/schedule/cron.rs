@@ -1,321 +1,332 @@
-//! A cron rule: which civil times match, and the search for the next one.
+//! The rule of a spec with fields: which wall-clock seconds match, as bit sets.
+//!
+//! Nothing here knows time zones. The search walks year, month, day and then the time of day, each
+//! by the lowest (or highest) bit that is left, so that a year without a match costs a few
+//! nanoseconds a month and a spec that never matches is through in less than a tenth of a
+//! millisecond.
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
+use super::civil;
 
-use super::date::{DAY, Date, days_in_month, weekday};
-use super::zone::{self, Wall};
-use super::{DstPolicy, FIRST_YEAR, LAST_YEAR};
+/// The first year in which anything fires.
+pub(super) const FIRST_YEAR: i64 = 1900;
+/// The last year in which anything fires.
+pub(super) const LAST_YEAR: i64 = 2199;
+/// The first year that the year field can name.
+pub(super) const FIRST_NAMED_YEAR: i64 = 1970;
 
-/// The fields as bits: bit n stands for the value n.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Years from 1970 on as bits.
+pub(super) type Years = [u64; 4];
+
+/// One bit per allowed value. Bit n is value n, in a year set bit n is the year 1970 + n.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Cron {
     pub(super) second: u64,
     pub(super) minute: u64,
-    /// n#k: bit `n * 5 + k - 1`.
-    pub(super) nth: u64,
+    /// `n#k`: bit 7 (k - 1) + n.
+    pub(super) nth_weekday: u64,
     pub(super) hour: u32,
     pub(super) day: u32,
-    /// L-n: bit n.
-    pub(super) last: u32,
-    /// nW.
+    /// `L-n`: bit n; `L` is bit 0.
+    pub(super) from_last: u32,
+    /// `nW`: bit n.
     pub(super) near: u32,
-    /// L-nW: bit n.
-    pub(super) near_last: u32,
+    /// `L-nW`: bit n; `LW` is bit 0.
+    pub(super) near_from_last: u32,
     pub(super) month: u16,
+    /// Sunday is bit 0.
     pub(super) weekday: u8,
-    /// nL.
+    /// `nL` or `n#L`: bit n.
     pub(super) last_weekday: u8,
     pub(super) flags: Flags,
-    /// `None` for all: a year is rare, and larger than the rest.
+    /// Every year if absent. The one part on the heap, and rare.
     pub(super) years: Option<Box<Years>>,
 }
 
-/// What the bits do not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Flags {
-    /// The minute field begins with a star; with the hour's it makes the rule an interval.
-    pub(super) minute_star: bool,
-    pub(super) hour_star: bool,
-    /// The field has a star with step 1, which turns "either day field" into "both".
-    pub(super) day_star: bool,
-    pub(super) weekday_star: bool,
-    /// The day of the week begins with `+`: both.
-    pub(super) both_days: bool,
-}
+/// What the sets of values do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Flags(u8);
 
-/// The years from 1970 to 2199.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Years {
-    bits: [u64; 4],
-}
+impl Flags {
+    /// The day-of-month field holds `*` or `?` with step 1.
+    pub(super) const DAY_STAR: Self = Self(1);
+    /// The day-of-week field holds `*` or `?` with step 1.
+    pub(super) const WEEKDAY_STAR: Self = Self(2);
+    /// The day-of-week field starts with `+`.
+    pub(super) const BOTH_DAYS: Self = Self(4);
+    /// The minute field starts with `*` or `?`, whatever the step.
+    pub(super) const MINUTE_STAR: Self = Self(8);
+    /// The hour field starts with `*` or `?`, whatever the step.
+    pub(super) const HOUR_STAR: Self = Self(16);
 
-impl Years {
-    pub(super) fn add(&mut self, year: u32) {
-        let n = year.saturating_sub(FIRST_YEAR as u32);
-        if let Some(word) = self.bits.get_mut(n as usize / 64) {
-            *word |= 1 << (n % 64);
+    pub(super) fn set(&mut self, flag: Self, on: bool) {
+        if on {
+            self.0 |= flag.0;
         }
     }
 
-    pub(super) fn has(&self, year: i64) -> bool {
-        let Ok(n) = usize::try_from(year - FIRST_YEAR) else {
-            return false;
-        };
-        self.bits
-            .get(n / 64)
-            .is_some_and(|word| word >> (n % 64) & 1 == 1)
+    pub(super) fn any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
     }
-}
 
-/// The first value from `from` on whose bit is set.
-fn next_bit(bits: u64, from: u32) -> Option<u32> {
-    let rest = bits.checked_shr(from)?;
-    (rest != 0).then(|| from + rest.trailing_zeros())
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 impl Cron {
-    /// The first instant after `after` (epoch seconds) that the rule names in `zone`.
-    pub(super) fn next_after(&self, after: i64, zone: Tz, dst: DstPolicy) -> Option<DateTime<Utc>> {
-        let instant = self.search(after, zone, dst)?;
-        DateTime::from_timestamp(instant, 0)
+    /// Whether the spec names times of day, rather than an interval: neither its minutes nor its
+    /// hours start with a star. Vixie's distinction, which decides what happens when the clock
+    /// changes. The second does not count.
+    pub(super) fn is_fixed(&self) -> bool {
+        !self.flags.any(Flags::MINUTE_STAR.or(Flags::HOUR_STAR))
     }
 
-    /// Goes from one matching wall time to the next until one names an instant after `after`.
-    ///
-    /// Wall times and instants have the same order but where the clock is set back. There, inside
-    /// the first pass, the second one is searched as well: its wall times lie behind us.
-    fn search(&self, after: i64, zone: Tz, dst: DstPolicy) -> Option<i64> {
-        let is_fixed =
-            dst == DstPolicy::RunOnce && !self.flags.minute_star && !self.flags.hour_star;
-        let now = after.checked_add(zone::offset(zone, after))?;
-        let second_pass = match zone::wall(zone, now) {
-            Wall::Twice { first, change, .. } if first == after && !is_fixed => {
-                self.first_in(change.local_after(), zone, after, change.at)
-            }
-            _ => None,
-        };
-        let mut from = now + 1;
-        // Each turn passes a matching time or a whole gap or overlap; the rare turn that finds
-        // nothing usable is followed by one that does, but for rules that name only such times.
-        loop {
-            let wall = self.next_wall(from)?;
-            match zone::wall(zone, wall) {
-                Wall::Once(t) => {
-                    return Some(second_pass.map_or(t, |second| t.min(second)));
-                }
-                Wall::Twice {
-                    first,
-                    second,
-                    change,
-                } => {
-                    if first > after {
-                        return Some(second_pass.map_or(first, |second| first.min(second)));
+    /// The first matching wall-clock second at or after `from`.
+    pub(super) fn next_wall(&self, from: i64) -> Option<i64> {
+        let today = from.div_euclid(civil::SECONDS_PER_DAY);
+        let (mut year, first_month, first_day) = civil::date(today);
+        let mut month = first_month;
+        // The days of the current month from which on we look.
+        let mut day = first_day;
+        while year <= LAST_YEAR {
+            if self.has_year(year) {
+                while let Some(found) = lowest(u64::from(self.month), month) {
+                    if found != month {
+                        (month, day) = (found, 1);
                     }
-                    if !is_fixed && second > after {
-                        return Some(second_pass.map_or(second, |other| second.min(other)));
+                    let first = civil::day_number(year, month, 1);
+                    let days = u64::from(self.days_of(year, month, first));
+                    while let Some(found) = lowest(days, day) {
+                        let number = first + i64::from(found) - 1;
+                        let midnight = number * civil::SECONDS_PER_DAY;
+                        let time = if number == today {
+                            self.time_from((from - midnight) as u32)
+                        } else {
+                            self.time_from(0)
+                        };
+                        if let Some(time) = time {
+                            return Some(midnight + i64::from(time));
+                        }
+                        day = found + 1;
                     }
-                    // This pass has been: on to the end of the overlap, or the next time in it.
-                    from = if is_fixed {
-                        change.local_before()
-                    } else {
-                        wall + 1
-                    };
-                }
-                Wall::Never(change) => {
-                    if is_fixed && change.gap() < 3 * 3600 && change.at > after {
-                        return Some(second_pass.map_or(change.at, |second| change.at.min(second)));
-                    }
-                    from = change.local_after();
+                    (month, day) = (month + 1, 1);
                 }
             }
-        }
-    }
-
-    /// The first instant of the second pass after a change back, from its wall time on.
-    fn first_in(&self, from: i64, zone: Tz, after: i64, change_at: i64) -> Option<i64> {
-        match zone::wall(zone, self.next_wall(from)?) {
-            Wall::Twice { second, change, .. } if change.at == change_at && second > after => {
-                Some(second)
-            }
-            _ => None,
-        }
-    }
-
-    /// The first matching wall time at or after `from`, in seconds of the wall clock since
-    /// 1970-01-01 on it.
-    fn next_wall(&self, from: i64) -> Option<i64> {
-        let from = from.max(0);
-        let start_day = from.div_euclid(DAY);
-        let start = Date::from_days(start_day);
-        if start.year > LAST_YEAR {
-            return None;
-        }
-        if self.matches_day(start)
-            && let Some(time) = self.next_time((from - start_day * DAY) as u32)
-        {
-            return Some(start_day * DAY + i64::from(time));
-        }
-        let day = self.next_day(start)?;
-        Some(day.days() * DAY + i64::from(self.next_time(0)?))
-    }
-
-    /// The first matching second of the day at or after `from`.
-    fn next_time(&self, from: u32) -> Option<u32> {
-        let (h, m, s) = (from / 3600, from / 60 % 60, from % 60);
-        let first_second = self.second.trailing_zeros();
-        let first_minute = self.minute.trailing_zeros();
-        let hours = u64::from(self.hour);
-        if hours >> h & 1 == 1 {
-            if self.minute >> m & 1 == 1
-                && let Some(s) = next_bit(self.second, s)
-            {
-                return Some(h * 3600 + m * 60 + s);
-            }
-            if let Some(m) = next_bit(self.minute, m + 1) {
-                return Some(h * 3600 + m * 60 + first_second);
-            }
-        }
-        let h = next_bit(hours, h + 1)?;
-        Some(h * 3600 + first_minute * 60 + first_second)
-    }
-
-    fn matches_day(&self, date: Date) -> bool {
-        self.matches_month(date) && self.days_of(date.year, date.month) >> date.day & 1 == 1
-    }
-
-    fn matches_month(&self, date: Date) -> bool {
-        self.month >> date.month & 1 == 1 && self.years.as_ref().is_none_or(|y| y.has(date.year))
-    }
-
-    /// The first matching day after `date`.
-    fn next_day(&self, date: Date) -> Option<Date> {
-        if self.matches_month(date)
-            && let Some(day) =
-                next_bit(u64::from(self.days_of(date.year, date.month)), date.day + 1)
-        {
-            return Some(Date { day, ..date });
-        }
-        let mut month = date.month + 1;
-        for year in date.year..=LAST_YEAR {
-            if self.years.as_ref().is_none_or(|y| y.has(year)) {
-                while let Some(m) = next_bit(u64::from(self.month), month) {
-                    let days = self.days_of(year, m);
-                    if days != 0 {
-                        return Some(Date {
-                            year,
-                            month: m,
-                            day: days.trailing_zeros(),
-                        });
-                    }
-                    month = m + 1;
-                }
-            }
-            month = 1;
+            (year, month, day) = (year + 1, 1, 1);
         }
         None
     }
 
-    /// The matching days of a month, as bits.
-    fn days_of(&self, year: i64, month: u32) -> u32 {
-        let length = days_in_month(year, month);
-        let all = u32::MAX >> (31 - length) & !1;
-        let first = weekday(
-            Date {
-                year,
-                month,
-                day: 1,
-            }
-            .days(),
-        );
-        let by_day = self.by_day(length, first) & all;
-        let Flags {
-            day_star,
-            weekday_star,
-            both_days,
-            ..
-        } = self.flags;
-        if day_star && weekday_star {
-            return all;
-        }
-        let by_weekday = self.by_weekday(length, first) & all;
-        if day_star || weekday_star || both_days {
-            by_day & by_weekday
-        } else {
-            by_day | by_weekday
-        }
-    }
-
-    /// The days that the day-of-month field names; `first` is the weekday of the first.
-    fn by_day(&self, length: u32, first: u32) -> u32 {
-        let mut days = self.day;
-        each_bit(self.last, |n| {
-            if n < length {
-                days |= 1 << (length - n);
-            }
-        });
-        each_bit(self.near, |day| {
-            if day <= length {
-                days |= 1 << nearest_weekday(day, length, first);
-            }
-        });
-        each_bit(self.near_last, |n| {
-            if n < length {
-                days |= 1 << nearest_weekday(length - n, length, first);
-            }
-        });
-        days
-    }
-
-    /// The days that the day-of-week field names.
-    fn by_weekday(&self, length: u32, first: u32) -> u32 {
-        if self.weekday == 0x7f {
-            return u32::MAX;
-        }
-        let mut days = 0;
-        // Bits 0, 7, 14, 21, 28: the same weekday in each week.
-        const WEEKS: u32 = 1 | 1 << 7 | 1 << 14 | 1 << 21 | 1 << 28;
-        each_bit(u32::from(self.weekday), |w| {
-            days |= WEEKS << first_on(w, first)
-        });
-        if self.nth != 0 {
-            for w in 0..7 {
-                let ks = (self.nth >> (w * 5)) as u32 & 0x1f;
-                each_bit(ks, |k| {
-                    let day = first_on(w, first) + 7 * k;
-                    if day <= length {
-                        days |= 1 << day;
+    /// The last matching wall-clock second at or before `to`.
+    pub(super) fn prev_wall(&self, to: i64) -> Option<i64> {
+        let today = to.div_euclid(civil::SECONDS_PER_DAY);
+        let (mut year, mut month, mut day) = civil::date(today);
+        // A clock west of Greenwich shows the year before when the first year begins in UTC.
+        while year >= FIRST_YEAR - 1 {
+            if year <= LAST_YEAR && self.has_year(year) {
+                while let Some(found) = highest(u64::from(self.month), month) {
+                    if found != month {
+                        (month, day) = (found, 31);
                     }
-                });
+                    let first = civil::day_number(year, month, 1);
+                    let days = u64::from(self.days_of(year, month, first));
+                    while let Some(found) = highest(days, day) {
+                        let number = first + i64::from(found) - 1;
+                        let midnight = number * civil::SECONDS_PER_DAY;
+                        let time = if number == today {
+                            self.time_up_to((to - midnight) as u32)
+                        } else {
+                            self.time_up_to(civil::SECONDS_PER_DAY as u32 - 1)
+                        };
+                        if let Some(time) = time {
+                            return Some(midnight + i64::from(time));
+                        }
+                        day = found - 1;
+                    }
+                    (month, day) = (month - 1, 31);
+                }
+            }
+            (year, month, day) = (year - 1, 12, 31);
+        }
+        None
+    }
+
+    fn has_year(&self, year: i64) -> bool {
+        let Some(years) = &self.years else {
+            return true;
+        };
+        let Ok(bit) = usize::try_from(year - FIRST_NAMED_YEAR) else {
+            return false;
+        };
+        years
+            .get(bit / 64)
+            .is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// The matching days of a month as bits 1 to 31; `first` is the day number of its first day.
+    fn days_of(&self, year: i64, month: u32, first: i64) -> u32 {
+        let length = civil::month_length(year, month);
+        let in_month = u32::MAX >> (31 - length) & !1;
+        // A set of weekdays as the first seven days of the month, then as all of its days.
+        let starts_on = civil::weekday(first);
+        let week = |set: u32| (set | set << 7) >> starts_on & 0x7f;
+        let weekly = |set: u32| (u64::from(week(set)) * 0x1020_4081) as u32;
+        // `L-n` counts backwards: bit n becomes day `length - n`, or falls off.
+        let from_last = |set: u32| set.reverse_bits() >> (31 - length);
+
+        let mut days = self.day | from_last(self.from_last);
+        let near = (self.near | from_last(self.near_from_last)) & in_month;
+        if near != 0 {
+            let (first_day, last_day) = (1 << 1, 1 << length);
+            let saturdays = near & weekly(1 << 6) << 1;
+            let sundays = near & weekly(1) << 1;
+            days |= near & !saturdays & !sundays;
+            // To Friday, but from the 1st forward to Monday the 3rd: it must not leave the month.
+            days |= (saturdays & !first_day) >> 1 | (saturdays & first_day) << 2;
+            // To Monday, but from the last day back to Friday.
+            days |= (sundays & !last_day) << 1 | (sundays & last_day) >> 2;
+        }
+
+        let mut weekdays = weekly(u32::from(self.weekday)) << 1;
+        if self.nth_weekday != 0 {
+            for nth in 0..5 {
+                weekdays |= week((self.nth_weekday >> (7 * nth)) as u32 & 0x7f) << (7 * nth + 1);
             }
         }
-        each_bit(u32::from(self.last_weekday), |w| {
-            let day = first_on(w, first);
-            days |= 1 << (day + (length - day) / 7 * 7);
-        });
-        days
+        if self.last_weekday != 0 {
+            let last_week = 0x7f << (length - 6);
+            weekdays |= weekly(u32::from(self.last_weekday)) << 1 & last_week;
+        }
+
+        let both = Flags::DAY_STAR.or(Flags::WEEKDAY_STAR).or(Flags::BOTH_DAYS);
+        let matching = if self.flags.any(both) {
+            days & weekdays
+        } else {
+            days | weekdays
+        };
+        matching & in_month
+    }
+
+    /// The first matching second of the day at or after `from`.
+    fn time_from(&self, from: u32) -> Option<u32> {
+        let (hour, minute, second) = (from / 3_600, from / 60 % 60, from % 60);
+        let first_second = self.second.trailing_zeros();
+        let first_minute = self.minute.trailing_zeros();
+        let hours = u64::from(self.hour);
+        if hours >> hour & 1 == 1 {
+            if self.minute >> minute & 1 == 1
+                && let Some(second) = lowest(self.second, second)
+            {
+                return Some(hour * 3_600 + minute * 60 + second);
+            }
+            if let Some(minute) = lowest(self.minute, minute + 1) {
+                return Some(hour * 3_600 + minute * 60 + first_second);
+            }
+        }
+        let hour = lowest(hours, hour + 1)?;
+        Some(hour * 3_600 + first_minute * 60 + first_second)
+    }
+
+    /// The last matching second of the day at or before `to`.
+    fn time_up_to(&self, to: u32) -> Option<u32> {
+        let (hour, minute, second) = (to / 3_600, to / 60 % 60, to % 60);
+        let last_second = highest(self.second, 59)?;
+        let last_minute = highest(self.minute, 59)?;
+        let hours = u64::from(self.hour);
+        if hours >> hour & 1 == 1 {
+            if self.minute >> minute & 1 == 1
+                && let Some(second) = highest(self.second, second)
+            {
+                return Some(hour * 3_600 + minute * 60 + second);
+            }
+            if let Some(minute) = minute.checked_sub(1).and_then(|m| highest(self.minute, m)) {
+                return Some(hour * 3_600 + minute * 60 + last_second);
+            }
+        }
+        let hour = hour.checked_sub(1).and_then(|h| highest(hours, h))?;
+        Some(hour * 3_600 + last_minute * 60 + last_second)
     }
 }
 
-/// The first day of a month that is the weekday `w`.
-fn first_on(w: u32, first: u32) -> u32 {
-    1 + (w + 7 - first) % 7
+/// The lowest bit set at or above `from`.
+fn lowest(set: u64, from: u32) -> Option<u32> {
+    let left = set & u64::MAX.checked_shl(from)?;
+    (left != 0).then(|| left.trailing_zeros())
 }
 
-/// The weekday (Monday to Friday) nearest to a day, within its month. (Quartz's rule.)
-fn nearest_weekday(day: u32, length: u32, first: u32) -> u32 {
-    match (first + day - 1) % 7 {
-        6 if day == 1 => 3,
-        6 => day - 1,
-        0 if day == length => day - 2,
-        0 => day + 1,
-        _ => day,
+/// The highest bit set at or below `to`, which is at most 63.
+fn highest(set: u64, to: u32) -> Option<u32> {
+    let left = set & u64::MAX >> 63_u32.saturating_sub(to);
+    left.checked_ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Schedule;
+    use chrono::{DateTime, Datelike, Utc};
+
+    /// The days of a month on which a spec fires.
+    fn days(spec: &str, year: i32, month: u32) -> Vec<u32> {
+        let schedule: Schedule = spec.parse().unwrap();
+        let first: DateTime<Utc> = format!("{year}-{month:02}-01T00:00:00Z").parse().unwrap();
+        schedule
+            .upcoming(first - chrono::TimeDelta::seconds(1))
+            .take_while(|at| (at.year(), at.month()) == (year, month))
+            .map(|at| at.day())
+            .collect()
     }
-}
 
-fn each_bit(mut bits: u32, mut f: impl FnMut(u32)) {
-    while bits != 0 {
-        f(bits.trailing_zeros());
-        bits &= bits - 1;
+    #[test]
+    fn the_nearest_weekday_never_leaves_the_month() {
+        for (spec, year, month, expected) in [
+            // 1 August 2026 is a Saturday, 31 May 2026 a Sunday, 28 February 2026 a Saturday.
+            ("0 0 1W * *", 2026, 8, vec![3]),
+            ("0 0 31W * *", 2026, 5, vec![29]),
+            ("0 0 LW * *", 2026, 5, vec![29]),
+            ("0 0 LW * *", 2026, 2, vec![27]),
+            ("0 0 15W * *", 2026, 8, vec![14]),
+            ("0 0 16W * *", 2026, 8, vec![17]),
+            ("0 0 12W * *", 2026, 8, vec![12]),
+            ("0 0 31W * *", 2026, 4, vec![]),
+            ("0 0 30W * *", 2026, 2, vec![]),
+            ("0 0 L-30W * *", 2026, 8, vec![3]),
+            ("0 0 L-30W * *", 2026, 4, vec![]),
+            ("0 0 L-29W * *", 2026, 4, vec![1]),
+            ("0 0 1W,2W,3W * *", 2026, 8, vec![3]),
+        ] {
+            assert_eq!(days(spec, year, month), expected, "{spec} {year}-{month}");
+        }
+    }
+
+    #[test]
+    fn days_from_the_last_one_follow_the_length_of_the_month() {
+        for (spec, year, month, expected) in [
+            ("0 0 L * *", 2028, 2, vec![29]),
+            ("0 0 L * *", 2026, 2, vec![28]),
+            ("0 0 L-27 * *", 2026, 2, vec![1]),
+            ("0 0 L-28 * *", 2026, 2, vec![]),
+            ("0 0 L-30 * *", 2026, 1, vec![1]),
+            ("0 0 L-0,1 * *", 2026, 4, vec![1, 30]),
+        ] {
+            assert_eq!(days(spec, year, month), expected, "{spec} {year}-{month}");
+        }
+    }
+
+    #[test]
+    fn weekdays_of_the_month_are_counted_from_both_ends() {
+        // November 2026 begins on a Sunday and has thirty days.
+        for (spec, expected) in [
+            ("0 0 * * SUN#1", vec![1]),
+            ("0 0 * * 7#5", vec![29]),
+            ("0 0 * * MON#5", vec![30]),
+            ("0 0 * * TUE#5", vec![]),
+            ("0 0 * * TUEL", vec![24]),
+            ("0 0 * * mon#l", vec![30]),
+            ("0 0 * * SAT-SUN#L", vec![28, 29]),
+            ("0 0 * * MON-FRI#1", vec![2, 3, 4, 5, 6]),
+            ("0 0 * * FRI,MON#1", vec![2, 6, 13, 20, 27]),
+        ] {
+            assert_eq!(days(spec, 2026, 11), expected, "{spec}");
+        }
     }
 }

@@ -1,202 +1,240 @@
-//! `@every`: an interval on a grid from the Unix epoch.
+//! `@every D`: instants on a grid of D from the Unix epoch.
 //!
-//! The grid makes all instances name the same fire times, also after a restart. (Temporal's
-//! schedules do the same; robfig counts from the start of the process, which no two replicas share.)
+//! Robfig counts from the start of the process, which no two replicas share, and rounds to seconds.
+//! A grid is the same for all of them and after a restart.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use super::error::{SpecErrorKind as Kind, shown};
+use super::field::Fault;
+
+const NANOSECOND: u64 = 1;
+const MICROSECOND: u64 = 1_000;
+const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
-const UNITS: [(&str, u64); 8] = [
-    ("ns", 1),
-    ("us", 1000),
-    ("µs", 1000),
-    ("μs", 1000),
-    ("ms", 1_000_000),
-    ("s", SECOND),
-    ("m", 60 * SECOND),
-    ("h", 3600 * SECOND),
-];
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
 
-/// The shortest interval.
-const SHORTEST: u64 = 10_000_000;
+/// The shortest period. Below it the grid would be finer than any timer.
+const SHORTEST: u64 = 10 * MILLISECOND;
+/// Go's longest duration, about 292 years.
+const LONGEST: u64 = i64::MAX as u64;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Every {
-    nanos: u64,
-}
+/// A period in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Every(u64);
 
 impl Every {
-    /// Reads a duration as Go writes it: `90s`, `1h30m`, `1.5h`, `250ms`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let nanos = duration(text)?;
-        if nanos == 0 {
-            return Err(format!("interval should be a positive number: {text}"));
+    /// Reads a Go duration: `1h30m`, `1.5h`, `500ms`.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault<'_>> {
+        let fault = |reason: String| Fault::new(Kind::BadDuration, text, reason);
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let nanoseconds = match go_duration(digits) {
+            Ok(nanoseconds) => nanoseconds,
+            Err(why) => {
+                let reason = format!("failed to parse duration {}: {why}", shown(text));
+                return Err(fault(reason));
+            }
+        };
+        if negative || nanoseconds == 0 {
+            let reason = format!("duration should be a positive number: {}", shown(text));
+            return Err(fault(reason));
         }
-        if nanos < SHORTEST {
-            return Err(format!("interval below minimum (10ms): {text}"));
+        if nanoseconds < SHORTEST {
+            let reason = format!("duration below minimum (10ms): {}", shown(text));
+            return Err(fault(reason));
         }
-        Ok(Self { nanos })
+        Ok(Self(nanoseconds))
     }
 
-    pub(super) fn next_after(self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let nanos = i128::from(self.nanos);
-        let now = i128::from(after.timestamp()) * i128::from(SECOND)
-            + i128::from(after.timestamp_subsec_nanos() % 1_000_000_000);
-        let next = (now.div_euclid(nanos) + 1) * nanos;
-        let second = i64::try_from(next.div_euclid(i128::from(SECOND))).ok()?;
-        let rest = u32::try_from(next.rem_euclid(i128::from(SECOND))).ok()?;
-        let next = DateTime::from_timestamp(second, rest)?;
-        (chrono::Datelike::year(&next) <= super::LAST_YEAR as i32).then_some(next)
+    /// The first instant of the grid after `after`.
+    pub(super) fn next(self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let period = i128::from(self.0);
+        at((nanoseconds(after).div_euclid(period) + 1) * period)
+    }
+
+    /// The last instant of the grid before `before`.
+    pub(super) fn prev(self, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let period = i128::from(self.0);
+        at((nanoseconds(before) - 1).div_euclid(period) * period)
     }
 }
 
-/// `h`, `m` and `s` as Go prints them; below a second in the largest unit that is whole.
+/// Nanoseconds from the Unix epoch.
+fn nanoseconds(at: DateTime<Utc>) -> i128 {
+    i128::from(at.timestamp()) * i128::from(SECOND) + i128::from(at.timestamp_subsec_nanos())
+}
+
+fn at(nanoseconds: i128) -> Option<DateTime<Utc>> {
+    let second = i128::from(SECOND);
+    let seconds = i64::try_from(nanoseconds.div_euclid(second)).ok()?;
+    DateTime::from_timestamp(seconds, nanoseconds.rem_euclid(second) as u32)
+}
+
+/// Go's `time.ParseDuration` without a sign: numbers with units, each with a fraction if one likes.
+fn go_duration(text: &str) -> Result<u64, &'static str> {
+    const TOO_LONG: &str = "longer than 292 years";
+    if text == "0" {
+        return Ok(0);
+    }
+    if text.is_empty() {
+        return Err("none is given");
+    }
+    let mut total = 0_u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (whole, after) = split_digits(rest);
+        let (fraction, after) = match after.strip_prefix('.') {
+            Some(after) => split_digits(after),
+            None => ("", after),
+        };
+        if whole.is_empty() && fraction.is_empty() {
+            return Err("a number is missing");
+        }
+        let end = after
+            .find(|c: char| c == '.' || c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let unit = match unit {
+            "ns" => NANOSECOND,
+            // The micro sign and the Greek letter.
+            "us" | "\u{b5}s" | "\u{3bc}s" => MICROSECOND,
+            "ms" => MILLISECOND,
+            "s" => SECOND,
+            "m" => MINUTE,
+            "h" => HOUR,
+            "" => return Err("a unit is missing: h, m, s, ms, us or ns"),
+            _ => return Err("no such unit: h, m, s, ms, us or ns"),
+        };
+        let whole = match whole {
+            "" => 0,
+            _ => whole.parse::<u64>().map_err(|_| TOO_LONG)?,
+        };
+        let part = whole
+            .checked_mul(unit)
+            .and_then(|part| part.checked_add(fraction_of(fraction, unit)))
+            .ok_or(TOO_LONG)?;
+        total = total.checked_add(part).ok_or(TOO_LONG)?;
+        rest = after;
+    }
+    if total > LONGEST {
+        return Err(TOO_LONG);
+    }
+    Ok(total)
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// Nanoseconds of the decimal fraction `digits` of `unit`, rounded down.
+fn fraction_of(digits: &str, unit: u64) -> u64 {
+    let (mut value, mut scale) = (0_u128, 1_u128);
+    // An hour has 13 digits of nanoseconds; what follows the 18th digit cannot matter.
+    for digit in digits.bytes().take(18) {
+        value = value * 10 + u128::from(digit - b'0');
+        scale *= 10;
+    }
+    (value * u128::from(unit) / scale) as u64
+}
+
 impl fmt::Display for Every {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.nanos;
-        for (unit, size) in [("h", 3600 * SECOND), ("m", 60 * SECOND), ("s", SECOND)] {
-            if rest >= size {
-                write!(f, "{}{unit}", rest / size)?;
-                rest %= size;
-            }
-        }
-        for (unit, size) in [("ms", 1_000_000), ("us", 1000), ("ns", 1)] {
-            if rest >= size {
-                write!(f, "{}{unit}", rest / size)?;
-                rest %= size;
+        let mut rest = self.0;
+        for (unit, name) in [
+            (HOUR, "h"),
+            (MINUTE, "m"),
+            (SECOND, "s"),
+            (MILLISECOND, "ms"),
+            (MICROSECOND, "us"),
+            (NANOSECOND, "ns"),
+        ] {
+            if rest >= unit {
+                write!(f, "{}{name}", rest / unit)?;
+                rest %= unit;
             }
         }
         Ok(())
     }
 }
 
-/// Nanoseconds of a duration in Go's notation.
-fn duration(text: &str) -> Result<u64, String> {
-    let bad = |why: &str| Err(format!("failed to parse duration {text}: {why}"));
-    if text.is_empty() {
-        return bad("it is missing, as in @every 1h30m");
-    }
-    if text.starts_with('-') {
-        return Err(format!("interval should be a positive number: {text}"));
-    }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest == "0" {
-        return Ok(0);
-    }
-    let mut total: u128 = 0;
-    while !rest.is_empty() {
-        let number = rest.len()
-            - rest
-                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-                .len();
-        let (digits, after) = rest.split_at_checked(number).unwrap_or((rest, ""));
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-            return bad("a number is missing");
-        }
-        let unit = after.len()
-            - after
-                .trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.')
-                .len();
-        let (unit, after) = after.split_at_checked(unit).unwrap_or((after, ""));
-        if unit.is_empty() {
-            return bad("a unit is missing: h, m, s, ms, us or ns");
-        }
-        let Some((_, size)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return bad("the units are h, m, s, ms, us and ns");
-        };
-        let size = u128::from(*size);
-        // Digits beyond the nineteenth after the point are below a nanosecond.
-        let fraction = fraction.get(..fraction.len().min(19)).unwrap_or_default();
-        let whole: u128 = if whole.is_empty() {
-            0
-        } else {
-            whole.parse().unwrap_or(u128::MAX)
-        };
-        let part: u128 = if fraction.is_empty() {
-            0
-        } else {
-            fraction.parse().unwrap_or(0)
-        };
-        let scale = 10_u128.pow(fraction.len() as u32);
-        let value = whole.checked_mul(size).map(|v| v + part * size / scale);
-        match value.and_then(|v| total.checked_add(v)) {
-            // Go's durations end at about 292 years, as 63 bits of nanoseconds do.
-            Some(sum) if sum <= i64::MAX as u128 => total = sum,
-            _ => return bad("it is longer than 292 years"),
-        }
-        rest = after;
-    }
-    u64::try_from(total).or_else(|_| bad("it is longer than 292 years"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Option<u64> {
+        Every::parse(text).ok().map(|every| every.0)
+    }
+
     #[test]
-    fn durations_are_read_as_go_reads_them() {
-        for (text, nanos) in [
-            ("1s", SECOND),
-            ("1h30m", 5400 * SECOND),
-            ("1.5h", 5400 * SECOND),
-            ("+.5s", SECOND / 2),
-            ("1.s", SECOND),
-            ("100ms", SECOND / 10),
-            ("0.00000000000000000001h1s", SECOND),
-            ("10000us", SECOND / 100),
-            ("10000µs", SECOND / 100),
-            ("2562047h47m16.854775807s", i64::MAX as u64),
+    fn durations_are_those_of_go() {
+        for (text, nanoseconds) in [
+            ("1h", 3_600 * SECOND),
+            ("1h30m", 5_400 * SECOND),
+            ("1.5h", 5_400 * SECOND),
+            (".5s", 500 * MILLISECOND),
+            ("5.s", 5 * SECOND),
+            ("+5m", 300 * SECOND),
+            ("10ms", 10 * MILLISECOND),
+            ("10000us", 10 * MILLISECOND),
+            ("10000\u{b5}s", 10 * MILLISECOND),
+            ("10000\u{3bc}s", 10 * MILLISECOND),
+            ("10000001ns", 10_000_001),
+            ("15m50ns", 900 * SECOND + 50),
+            ("1s1h", 3_601 * SECOND),
+            ("2562047h47m16.854775807s", LONGEST),
         ] {
-            assert_eq!(Every::parse(text).map(|e| e.nanos), Ok(nanos), "{text}");
+            assert_eq!(read(text), Some(nanoseconds), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0s",
+            "-5m",
+            "-0",
+            "1",
+            "h",
+            "1x",
+            "1 h",
+            "1h ",
+            ".h",
+            "1..5h",
+            "9.999999ms",
+            "2562047h47m16.854775808s",
+            "99999999999999999999s",
+            "1e3s",
+            "++1s",
+            "\u{661}s",
+        ] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 
     #[test]
-    fn what_go_refuses_is_refused_and_so_are_zero_and_below() {
-        for text in [
-            "", "1", "s", "1x", "1 s", "1h 30m", ".s", "1.2.3s", "1e3s", "９s",
+    fn fire_times_are_multiples_of_the_period_from_the_epoch_whoever_asks_and_when() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (period, after, next) in [
+            ("90s", "2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z"),
+            ("90s", "2026-01-01T00:00:31.7Z", "2026-01-01T00:01:30Z"),
+            ("7s", "1970-01-01T00:00:00Z", "1970-01-01T00:00:07Z"),
+            ("7s", "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00Z"),
+            ("100ms", "2026-01-01T00:00:00.1Z", "2026-01-01T00:00:00.2Z"),
         ] {
+            let every = Every::parse(period).unwrap();
+            assert_eq!(every.next(at(after)), Some(at(next)), "{period} {after}");
             assert!(
-                Every::parse(text)
-                    .unwrap_err()
-                    .starts_with("failed to parse duration"),
-                "{text}"
+                every.prev(at(next)).unwrap() <= at(after),
+                "{period} {after}"
             );
-        }
-        for text in ["0", "0s", "-5m", "-1", "--1s"] {
-            let error = Every::parse(text).unwrap_err();
-            assert!(error.contains("should be a positive number"), "{error}");
-        }
-        assert!(Every::parse("9ms").unwrap_err().contains("below minimum"));
-        let ages = format!("{}h", "9".repeat(900));
-        for text in ["2562048h", ages.as_str()] {
-            assert!(
-                Every::parse(text).unwrap_err().contains("292 years"),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn its_text_round_trips() {
-        for text in [
-            "1s",
-            "1h30m",
-            "100ms",
-            "24h",
-            "1m0.5s",
-            "10.000001ms",
-            "292h",
-        ] {
-            let every = Every::parse(text).unwrap();
-            assert_eq!(
-                Every::parse(&every.to_string()),
-                Ok(every),
-                "{text} → {every}"
-            );
+            assert_eq!(every.next(every.prev(at(next)).unwrap()), Some(at(next)));
         }
     }
 }

@@ -1,303 +1,331 @@
-//! One field of a cron spec: items to bits.
+//! The fields of a spec, and the items that all of them share: `*`, `n`, `n-m`, and a step.
+//!
+//! The rules and their phrases are those of robfig/cron v3 (`getRange` in its `parser.go`), where
+//! not said otherwise.
 
-use std::ops::Range;
+use super::error::{SpecErrorKind as Kind, shown};
 
-/// A piece of the spec, and where it begins in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'a> {
-    pub(super) text: &'a str,
-    pub(super) at: usize,
-}
-
-/// What is wrong with a piece, and where.
-pub(super) type Fault = (Range<usize>, String);
-
-impl<'a> Piece<'a> {
-    pub(super) fn span(self) -> Range<usize> {
-        self.at..self.at + self.text.len()
-    }
-
-    pub(super) fn fault<T>(self, reason: impl Into<String>) -> Result<T, Fault> {
-        Err((self.span(), reason.into()))
-    }
-
-    pub(super) fn split(self, on: char) -> impl Iterator<Item = Piece<'a>> {
-        let mut at = self.at;
-        self.text.split(on).map(move |text| {
-            let piece = Piece { text, at };
-            at += text.len() + on.len_utf8();
-            piece
-        })
-    }
-
-    pub(super) fn split_once(self, on: char) -> Option<(Piece<'a>, Piece<'a>)> {
-        let (before, after) = self.text.split_once(on)?;
-        let at = self.at + before.len() + on.len_utf8();
-        Some((
-            Piece {
-                text: before,
-                at: self.at,
-            },
-            Piece { text: after, at },
-        ))
-    }
-
-    pub(super) fn cut_prefix(self, prefix: char) -> Option<Piece<'a>> {
-        let first = self
-            .text
-            .chars()
-            .next()
-            .filter(|c| c.eq_ignore_ascii_case(&prefix))?;
-        let text = self.text.get(first.len_utf8()..)?;
-        Some(Piece {
-            text,
-            at: self.at + first.len_utf8(),
-        })
-    }
-
-    pub(super) fn cut_suffix(self, suffix: char) -> Option<Piece<'a>> {
-        let last = self
-            .text
-            .chars()
-            .next_back()
-            .filter(|c| c.eq_ignore_ascii_case(&suffix))?;
-        let text = self.text.get(..self.text.len() - last.len_utf8())?;
-        Some(Piece { text, at: self.at })
-    }
-
-    pub(super) fn is_star(self) -> bool {
-        matches!(self.text, "*" | "?")
-    }
-}
-
-/// What values a field takes.
-#[derive(Debug)]
-pub(super) struct Bounds {
-    pub(super) name: &'static str,
-    pub(super) min: u32,
-    pub(super) max: u32,
-    /// Where `n/step` ends.
-    pub(super) step_max: u32,
-    /// Three-letter names of the values from `min` on.
-    pub(super) names: &'static [&'static str],
-    /// The largest value as the end of a range is also written as the first name (`SAT-SUN`).
-    pub(super) wraps: bool,
-}
-
-pub(super) const SECOND: Bounds = Bounds {
-    name: "second",
-    min: 0,
-    max: 59,
-    step_max: 59,
-    names: &[],
-    wraps: false,
-};
-pub(super) const MINUTE: Bounds = Bounds {
-    name: "minute",
-    ..SECOND
-};
-pub(super) const HOUR: Bounds = Bounds {
-    name: "hour",
-    max: 23,
-    step_max: 23,
-    ..SECOND
-};
-pub(super) const DAY_OF_MONTH: Bounds = Bounds {
-    name: "day of month",
-    min: 1,
-    max: 31,
-    step_max: 31,
-    ..SECOND
-};
-pub(super) const MONTH: Bounds = Bounds {
-    name: "month",
-    min: 1,
-    max: 12,
-    step_max: 12,
-    names: &[
-        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-    ],
-    wraps: false,
-};
-pub(super) const DAY_OF_WEEK: Bounds = Bounds {
-    name: "day of week",
-    min: 0,
-    max: 7,
-    step_max: 6,
-    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
-    wraps: true,
-};
-pub(super) const YEAR: Bounds = Bounds {
-    name: "year",
-    min: 1970,
-    max: 2199,
-    step_max: 2199,
-    ..SECOND
-};
-
-/// An item that names values, in steps.
+/// One of the seven fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Values {
-    pub(super) start: u32,
-    pub(super) end: u32,
+pub(super) enum Field {
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Month,
+    Weekday,
+    Year,
+}
+
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
+pub(super) const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
+/// A mistake and the part of the spec that it is about.
+#[derive(Debug)]
+pub(super) struct Fault<'a> {
+    pub(super) kind: Kind,
+    pub(super) at: &'a str,
+    pub(super) reason: String,
+}
+
+impl<'a> Fault<'a> {
+    pub(super) fn new(kind: Kind, at: &'a str, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            at,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// An item: the values `first`, `first + step`, … up to `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) first: u32,
+    pub(super) last: u32,
     pub(super) step: u32,
-    /// A star with step 1.
-    pub(super) is_star: bool,
+    /// Whether it is `*` or `?` with step 1.
+    pub(super) star: bool,
 }
 
-impl Values {
-    pub(super) fn iter(self) -> impl Iterator<Item = u32> {
-        (self.start..=self.end).step_by(self.step.max(1) as usize)
+impl Item {
+    /// The values as bits. None of them may be above 63.
+    pub(super) fn bits(self) -> u64 {
+        if self.step == 1 {
+            return u64::MAX >> (63 - self.last) & u64::MAX << self.first;
+        }
+        self.values().fold(0, |bits, value| bits | 1 << value)
     }
 
-    /// The values as bits, less `base`.
-    pub(super) fn bits(self, base: u32) -> u64 {
-        self.iter()
-            .map(|v| 1_u64.checked_shl(v.saturating_sub(base)).unwrap_or(0))
-            .fold(0, |a, b| a | b)
+    pub(super) fn values(self) -> impl Iterator<Item = u32> {
+        (self.first..=self.last).step_by(self.step as usize)
     }
 }
 
-impl Bounds {
-    /// The items of a field. Empty ones are dropped, as robfig does; a field of none is refused.
-    pub(super) fn items<'a>(&self, field: Piece<'a>) -> Result<Vec<Piece<'a>>, Fault> {
-        let items: Vec<Piece<'a>> = field
-            .split(',')
-            .filter(|item| !item.text.is_empty())
-            .collect();
-        if items.is_empty() {
-            return field.fault(format!("empty field: {}", field.text));
+impl Field {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day of month",
+            Self::Month => "month",
+            Self::Weekday => "day of week",
+            Self::Year => "year",
         }
-        Ok(items)
     }
 
-    /// `* ? n n-n`, each with or without `/step`.
-    pub(super) fn values(&self, item: Piece<'_>) -> Result<Values, Fault> {
-        let mut parts = item.split('/');
-        let range = parts.next().unwrap_or(item);
-        let step_part = parts.next();
-        if parts.next().is_some() {
-            return item.fault(format!("too many slashes: {}", item.text));
+    pub(super) fn minimum(self) -> u32 {
+        match self {
+            Self::Day | Self::Month => 1,
+            Self::Year => 1970,
+            _ => 0,
         }
-        let step = match step_part {
-            Some(part) => number(part)?,
-            None => 1,
+    }
+
+    /// The last value of a `*`, and where `n/step` ends.
+    pub(super) fn maximum(self) -> u32 {
+        match self {
+            Self::Second | Self::Minute => 59,
+            Self::Hour => 23,
+            Self::Day => 31,
+            Self::Month => 12,
+            Self::Weekday => 6,
+            Self::Year => 2199,
+        }
+    }
+
+    /// The largest number that may be written: a week has a second Sunday, 7.
+    fn largest(self) -> u32 {
+        match self {
+            Self::Weekday => 7,
+            _ => self.maximum(),
+        }
+    }
+
+    /// Reads `( "*" | "?" | n | n "-" m ) [ "/" step ]`.
+    pub(super) fn item(self, item: &str) -> Result<Item, Fault<'_>> {
+        let (range, step) = match item.split_once('/') {
+            None => (item, None),
+            Some((_, rest)) if rest.contains('/') => {
+                let reason = format!("too many slashes: {}", shown(item));
+                return Err(Fault::new(Kind::TooManySlashes, item, reason));
+            }
+            Some((range, step)) => (range, Some(step)),
         };
-
-        let mut ends = range.split('-');
-        let low = ends.next().unwrap_or(range);
-        let high = ends.next();
-        if ends.next().is_some() {
-            return item.fault(format!("too many hyphens: {}", item.text));
+        let step_size = match step {
+            None => 1,
+            Some(step) => parse_step(step)?,
+        };
+        if step_size == 0 {
+            let reason = format!("step of range should be a positive number: {}", shown(item));
+            return Err(Fault::new(Kind::ZeroStep, item, reason));
         }
-        if low.is_star() {
-            if high.is_some() {
-                return item.fault(format!("a star takes no range: {}", item.text));
-            }
-            if step == 0 {
-                return item.fault(format!(
-                    "step of range should be a positive number: {}",
-                    item.text
-                ));
-            }
-            let (start, end) = (self.min, self.step_max);
-            return Ok(Values {
-                start,
-                end,
-                step,
-                is_star: step == 1,
+        if matches!(range, "*" | "?") {
+            return Ok(Item {
+                first: self.minimum(),
+                last: self.maximum(),
+                step: step_size,
+                star: step_size == 1,
             });
         }
-        let start = self.value(low)?;
-        let end = match high {
-            Some(high) => {
-                let end = self.value(high)?;
-                let is_name = !high.text.starts_with(|c: char| c.is_ascii_digit());
-                if self.wraps && is_name && end == self.min && start != end {
-                    self.max
-                } else {
-                    end
-                }
-            }
-            None if step_part.is_some() => self.step_max.max(start),
-            None => start,
-        };
-        self.check(item, start, end)?;
-        if step == 0 {
-            return item.fault(format!(
-                "step of range should be a positive number: {}",
-                item.text
-            ));
-        }
-        Ok(Values {
-            start,
-            end,
-            step,
-            is_star: false,
+        let (first, last) = self.range(range, item, step.is_some())?;
+        Ok(Item {
+            first,
+            last,
+            step: step_size,
+            star: false,
         })
     }
 
-    /// `n` or `n-n`, without a step.
-    pub(super) fn plain(&self, item: Piece<'_>) -> Result<Values, Fault> {
-        if item.text.contains(['/', '*', '?']) {
-            return item.fault(format!(
-                "failed to parse int from {}: a number or a range is meant",
-                item.text
-            ));
+    /// Reads `n` or `n-m`. A single `n` ends at the field's maximum if it is `open`, that is, if a
+    /// step follows.
+    pub(super) fn range<'a>(
+        self,
+        range: &'a str,
+        item: &'a str,
+        open: bool,
+    ) -> Result<(u32, u32), Fault<'a>> {
+        if let Some((star @ ("*" | "?"), _)) = range.split_once('-') {
+            let reason = format!("a star takes no range: {}", shown(item));
+            return Err(Fault::new(Kind::NotANumber, star, reason));
         }
-        self.values(item)
+        let (first, last) = match range.split_once('-') {
+            None => {
+                let first = self.value(range)?;
+                let last = if open {
+                    first.max(self.maximum())
+                } else {
+                    first
+                };
+                (first, last)
+            }
+            Some((first, last)) => {
+                if let Some((middle, _)) = last.split_once('-') {
+                    let at = if middle.is_empty() { middle } else { item };
+                    let reason = format!("too many hyphens: {}", shown(item));
+                    return Err(Fault::new(Kind::TooManyHyphens, at, reason));
+                }
+                let start = self.value(first)?;
+                let end = self.value(last)?;
+                // Sunday ends a week as well as it starts one, so that SAT-SUN is a weekend. But
+                // SUN-SUN is one day.
+                let is_name = !last.starts_with(|c: char| c.is_ascii_digit());
+                let sunday = self == Self::Weekday && is_name && end == 0 && start > 0;
+                (start, if sunday { 7 } else { end })
+            }
+        };
+        let (kind, reason) = if first < self.minimum() {
+            let minimum = self.minimum();
+            (
+                Kind::BelowMinimum,
+                format!("beginning of range ({first}) below minimum ({minimum})"),
+            )
+        } else if last > self.largest() {
+            let maximum = self.largest();
+            (
+                Kind::AboveMaximum,
+                format!("end of range ({last}) above maximum ({maximum})"),
+            )
+        } else if first > last {
+            (
+                Kind::ReversedRange,
+                format!("beginning of range ({first}) beyond end of range ({last})"),
+            )
+        } else {
+            return Ok((first, last));
+        };
+        Err(Fault::new(kind, item, format!("{reason}: {}", shown(item))))
     }
 
-    fn check(&self, item: Piece<'_>, start: u32, end: u32) -> Result<(), Fault> {
-        let (min, max, text) = (self.min, self.max, item.text);
-        if start < min {
-            return item.fault(format!(
-                "beginning of range ({start}) below minimum ({min}): {text}"
-            ));
+    /// Reads a number or a name of this field.
+    fn value(self, text: &str) -> Result<u32, Fault<'_>> {
+        if text.starts_with(|c: char| c.is_ascii_digit()) {
+            return parse_number(text);
         }
-        if end > max {
-            return item.fault(format!(
-                "end of range ({end}) above maximum ({max}): {text}"
-            ));
-        }
-        if start > end {
-            return item.fault(format!(
-                "beginning of range ({start}) beyond end of range ({end}): {text}"
-            ));
-        }
-        Ok(())
-    }
-
-    /// A number or a name.
-    fn value(&self, part: Piece<'_>) -> Result<u32, Fault> {
-        let is_it = |name: &&str| part.text.eq_ignore_ascii_case(name);
-        match self.names.iter().position(is_it) {
-            Some(index) => Ok(self.min + index as u32),
-            None => number(part),
+        let names: &[&str] = match self {
+            Self::Month => &MONTHS,
+            Self::Weekday => &WEEKDAYS,
+            _ => &[],
+        };
+        match names
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(text))
+        {
+            Some(index) => Ok(index as u32 + self.minimum()),
+            None => Err(not_a_number(text)),
         }
     }
 }
 
-/// A decimal number without a sign.
-pub(super) fn number(part: Piece<'_>) -> Result<u32, Fault> {
-    let text = part.text;
-    if let Some(rest) = text.strip_prefix('-')
-        && !rest.is_empty()
-        && rest.bytes().all(|b| b.is_ascii_digit())
-    {
-        return part.fault(format!("negative number ({text}) not allowed: {text}"));
-    }
+/// Reads a number of digits only: no sign, which robfig lets pass before it.
+pub(super) fn parse_number(text: &str) -> Result<u32, Fault<'_>> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return part.fault(format!(
-            "failed to parse int from {:?}",
-            super::error::quoted(text)
-        ));
+        return Err(not_a_number(text));
     }
     match text.parse() {
         Ok(number) => Ok(number),
-        Err(_) => part.fault(format!(
-            "failed to parse int from {:?}: too large",
-            super::error::quoted(text)
-        )),
+        Err(error) => {
+            let reason = format!("failed to parse int from {}: {error}", shown(text));
+            Err(Fault::new(Kind::NotANumber, text, reason))
+        }
+    }
+}
+
+fn parse_step(text: &str) -> Result<u32, Fault<'_>> {
+    match text.strip_prefix('-').map(str::parse::<u32>) {
+        Some(Ok(number)) => {
+            let reason = format!("negative number (-{number}) not allowed: {}", shown(text));
+            Err(Fault::new(Kind::Negative, text, reason))
+        }
+        _ => parse_number(text),
+    }
+}
+
+fn not_a_number(text: &str) -> Fault<'_> {
+    let reason = match text {
+        "" => "failed to parse int from nothing: a number is missing".to_owned(),
+        _ => format!("failed to parse int from {}", shown(text)),
+    };
+    Fault::new(Kind::NotANumber, text, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(field: Field, item: &str) -> Vec<u32> {
+        field.item(item).unwrap().values().collect()
+    }
+
+    #[test]
+    fn steps_start_at_the_value_and_end_at_the_range_or_the_field() {
+        for (field, item, expected) in [
+            (Field::Minute, "5/20", vec![5, 25, 45]),
+            (Field::Minute, "20-35/15", vec![20, 35]),
+            (Field::Minute, "3-59/60", vec![3]),
+            (Field::Minute, "*/25", vec![0, 25, 50]),
+            (Field::Minute, "?/20", vec![0, 20, 40]),
+            (Field::Minute, "*/70", vec![0]),
+            (Field::Minute, "08", vec![8]),
+            (Field::Day, "*/10", vec![1, 11, 21, 31]),
+            (Field::Month, "1-dec/3", vec![1, 4, 7, 10]),
+            (Field::Weekday, "1/2", vec![1, 3, 5]),
+            (Field::Weekday, "mon-5", vec![1, 2, 3, 4, 5]),
+            (Field::Weekday, "5-7", vec![5, 6, 7]),
+            (Field::Weekday, "SAT-SUN", vec![6, 7]),
+            (Field::Weekday, "SUN-TUE", vec![0, 1, 2]),
+            (Field::Weekday, "SUN-SUN", vec![0]),
+            (Field::Weekday, "7/2", vec![7]),
+            (Field::Year, "2190/4", vec![2190, 2194, 2198]),
+        ] {
+            assert_eq!(values(field, item), expected, "{item}");
+            if field != Field::Year {
+                let bits = expected.iter().fold(0_u64, |bits, value| bits | 1 << value);
+                assert_eq!(field.item(item).unwrap().bits(), bits, "{item}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_step_of_one_keeps_a_star_a_star() {
+        for (item, star) in [
+            ("*", true),
+            ("?", true),
+            ("*/1", true),
+            ("*/2", false),
+            ("1-31", false),
+        ] {
+            assert_eq!(Field::Day.item(item).unwrap().star, star, "{item}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_after_its_kind() {
+        for (field, item, kind) in [
+            (Field::Minute, "", Kind::NotANumber),
+            (Field::Minute, "-5", Kind::NotANumber),
+            (Field::Minute, "+5", Kind::NotANumber),
+            (Field::Minute, "*-5", Kind::NotANumber),
+            (Field::Minute, "5-*", Kind::NotANumber),
+            (Field::Minute, "JAN", Kind::NotANumber),
+            (Field::Minute, "*/MON", Kind::NotANumber),
+            (Field::Minute, "4294967296", Kind::NotANumber),
+            (Field::Minute, "\u{661}", Kind::NotANumber),
+            (Field::Minute, "*/-1", Kind::Negative),
+            (Field::Minute, "1/2/3", Kind::TooManySlashes),
+            (Field::Minute, "1--3", Kind::TooManyHyphens),
+            (Field::Minute, "60", Kind::AboveMaximum),
+            (Field::Day, "0", Kind::BelowMinimum),
+            (Field::Minute, "5-4", Kind::ReversedRange),
+            (Field::Weekday, "7-2", Kind::ReversedRange),
+            (Field::Weekday, "SUN-8", Kind::AboveMaximum),
+            (Field::Minute, "*/0", Kind::ZeroStep),
+            (Field::Weekday, "SUNDAY", Kind::NotANumber),
+        ] {
+            assert_eq!(field.item(item).unwrap_err().kind, kind, "{item}");
+        }
     }
 }

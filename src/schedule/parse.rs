@@ -1,385 +1,219 @@
-//! A spec, from text to rule.
+//! From a spec's text to a rule.
+//!
+//! ```text
+//! schedule = [ ("CRON_TZ=" | "TZ=") zone WS ] ( "@" macro | fields )
+//! fields   = 5: min hour dom month dow | 6: sec and those | 7: and year
+//! field    = item *( "," item )          items may be empty, a field may not
+//! ```
+//!
+//! Items and their places are slices of the spec, so that an error finds its column by comparing
+//! addresses and a spec without a mistake pays nothing for it.
 
-use chrono::{DateTime, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use std::ops::Range;
 
-use super::Rule;
-use super::cron::{Cron, Years};
-use super::error::{Field, SpecError, quoted};
+use chrono_tz::Tz;
+
+use super::cron::{Cron, FIRST_NAMED_YEAR, Flags, Years};
+use super::error::{SpecError, SpecErrorKind as Kind, shown};
 use super::every::Every;
-use super::field::{
-    Bounds, DAY_OF_MONTH, DAY_OF_WEEK, Fault, HOUR, MINUTE, MONTH, Piece, SECOND, YEAR, number,
-};
+use super::field::{Fault, Field};
+use super::once::Once;
+use super::{Rule, days, hint};
 
-/// The longest spec, in bytes.
-const LONGEST: usize = 1024;
+/// The longest spec in bytes. Robfig takes any; a limit keeps what a hostile spec can cost small.
+pub(super) const LONGEST_SPEC: usize = 1_024;
 
-const MACROS: [(&str, &str); 7] = [
-    ("@yearly", "0 0 0 1 1 *"),
-    ("@annually", "0 0 0 1 1 *"),
-    ("@monthly", "0 0 0 1 * *"),
-    ("@weekly", "0 0 0 * * 0"),
-    ("@daily", "0 0 0 * * *"),
-    ("@midnight", "0 0 0 * * *"),
-    ("@hourly", "0 0 * * * *"),
-];
-
-/// Reads a spec; `zone` is for one that names none.
+/// Reads a spec. `zone` holds unless the spec names its own.
 pub(super) fn parse(spec: &str, zone: Tz) -> Result<(Rule, Tz), SpecError> {
-    if spec.len() > LONGEST {
+    let refuse = |fault: Fault<'_>| {
+        let hint = hint::for_fault(&fault);
+        let span = span_in(spec, fault.at);
+        SpecError::new(fault.kind, spec, span, fault.reason, hint)
+    };
+    if spec.len() > LONGEST_SPEC {
         let reason = format!(
-            "spec has {} bytes: at most {LONGEST} are allowed",
+            "spec of {} bytes is too long: at most {LONGEST_SPEC} are read",
             spec.len()
         );
-        return Err(SpecError::new(spec, LONGEST..spec.len(), reason));
+        return Err(refuse(Fault::new(Kind::TooLong, spec, reason)));
     }
-    let whole = trim(Piece { text: spec, at: 0 });
-    if whole.text.is_empty() {
-        return Err(SpecError::new(spec, 0..spec.len(), "empty spec string"));
+    let text = spec.trim_ascii();
+    if text.is_empty() {
+        return Err(refuse(Fault::new(Kind::Empty, spec, "empty spec string")));
     }
-    let (rest, zone) = split_zone(spec, whole, zone)?;
-    let rule = if rest.text.starts_with('@') {
-        descriptor(rest).map_err(|(span, reason)| SpecError::new(spec, span, reason))?
-    } else {
-        Rule::Cron(fields(spec, rest)?)
+    let (zone, rest) = split_zone(text, zone).map_err(refuse)?;
+    if rest.is_empty() {
+        let reason = "empty spec string: nothing follows the time zone";
+        return Err(refuse(Fault::new(Kind::Empty, rest, reason)));
+    }
+    if rest.starts_with('@') {
+        let rule = descriptor(rest).map_err(refuse)?;
+        return Ok((rule, zone));
+    }
+
+    let mut fields = [""; 7];
+    let mut count = 0;
+    // The first field too many, or else all of them: where a wrong number of fields is to be seen.
+    let mut surplus = None;
+    for text in rest.split_ascii_whitespace() {
+        match fields.get_mut(count) {
+            Some(field) => *field = text,
+            None => surplus = surplus.or(Some(text)),
+        }
+        count += 1;
+    }
+    let [a, b, c, d, e, f, g] = fields;
+    let texts = match count {
+        5 => ["0", a, b, c, d, e, "*"],
+        6 => [a, b, c, d, e, f, "*"],
+        7 => [a, b, c, d, e, f, g],
+        _ => {
+            let reason = format!("expected 5 to 7 fields, found {count}: {}", shown(rest));
+            let at = surplus.unwrap_or(rest);
+            return Err(refuse(Fault::new(Kind::FieldCount, at, reason)));
+        }
     };
-    Ok((rule, zone))
-}
-
-fn trim(piece: Piece<'_>) -> Piece<'_> {
-    let start = piece.text.len() - piece.text.trim_start().len();
-    Piece {
-        text: piece.text.trim(),
-        at: piece.at + start,
+    match read_fields(&texts) {
+        Ok(cron) => Ok((Rule::Cron(cron), zone)),
+        Err((field, fault)) => {
+            let hint = hint::for_field(field, &fault, &texts, count);
+            let span = span_in(spec, fault.at);
+            // Only a spec of five fields starts with the minute.
+            let number = field as usize + usize::from(count != 5);
+            let error = SpecError::new(fault.kind, spec, span, fault.reason, hint);
+            Err(error.in_field(field, number, count))
+        }
     }
 }
 
-/// Takes `CRON_TZ=zone ` or `TZ=zone ` off the front.
-fn split_zone<'a>(spec: &str, whole: Piece<'a>, zone: Tz) -> Result<(Piece<'a>, Tz), SpecError> {
-    let Some(prefix) = ["CRON_TZ=", "TZ="]
-        .into_iter()
-        .find(|p| whole.text.starts_with(p))
+/// Where in `spec` its part `part` is.
+fn span_in(spec: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().wrapping_sub(spec.as_ptr().addr());
+    // A part that is not one of the spec has no place: point at all of it.
+    match start.checked_add(part.len()) {
+        Some(end) if end <= spec.len() => start..end,
+        _ => 0..spec.len(),
+    }
+}
+
+/// Takes the prefix `CRON_TZ=` or `TZ=` off and the blanks after it.
+fn split_zone(spec: &str, default: Tz) -> Result<(Tz, &str), Fault<'_>> {
+    let Some(rest) = spec
+        .strip_prefix("CRON_TZ=")
+        .or_else(|| spec.strip_prefix("TZ="))
     else {
-        return Ok((whole, zone));
+        return Ok((default, spec));
     };
-    let after = whole.text.get(prefix.len()..).unwrap_or_default();
-    let name = after.split(char::is_whitespace).next().unwrap_or_default();
-    let name = Piece {
-        text: name,
-        at: whole.at + prefix.len(),
-    };
-    let zone: Tz = name.text.parse().map_err(|_| {
-        let reason = if name.text.is_empty() {
-            "provided bad location: the zone is empty".to_owned()
-        } else {
-            format!(
-                "provided bad location {}: no such time zone",
-                quoted(name.text)
-            )
-        };
-        SpecError::new(spec, name.span(), reason).hint(nearest_zone(name.text))
-    })?;
-    let rest = after.get(name.text.len()..).unwrap_or_default();
-    let rest = trim(Piece {
-        text: rest,
-        at: name.at + name.text.len(),
-    });
-    if rest.text.is_empty() {
-        let reason = "empty spec string: a time zone is followed by fields";
-        return Err(SpecError::new(spec, rest.span(), reason));
+    let end = rest
+        .find(|c: char| c.is_ascii_whitespace())
+        .unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(end);
+    if name.is_empty() {
+        let reason = "provided bad location: no name follows the equals sign";
+        return Err(Fault::new(Kind::BadZone, name, reason));
     }
-    Ok((rest, zone))
+    match name.parse() {
+        Ok(zone) => Ok((zone, rest.trim_ascii_start())),
+        Err(_) => {
+            let reason = format!("provided bad location {}: no such time zone", shown(name));
+            Err(Fault::new(Kind::BadZone, name, reason))
+        }
+    }
 }
 
-/// The zone whose name is nearest to a wrong one, if one is near.
-fn nearest_zone(wrong: &str) -> Option<String> {
-    // Zone names have at most 32 characters; the bound keeps the search cheap for any text.
-    if wrong.is_empty() || wrong.len() > 40 {
-        return None;
+/// Reads what starts with an `@`: in any case, where robfig wants lower case.
+fn descriptor(text: &str) -> Result<Rule, Fault<'_>> {
+    let end = text
+        .find(|c: char| c.is_ascii_whitespace())
+        .unwrap_or(text.len());
+    let (word, argument) = text.split_at(end);
+    let argument = argument.trim_ascii_start();
+    let is = |name: &str| word.eq_ignore_ascii_case(name);
+    if is("@every") {
+        return Every::parse(argument).map(Rule::Every);
     }
-    let wrong = wrong.to_ascii_lowercase();
-    let near = |zone: &Tz| {
-        (
-            distance(&wrong, &zone.name().to_ascii_lowercase()),
-            zone.name(),
-        )
+    if is("@at") {
+        return Once::parse(argument).map(Rule::Once);
+    }
+    let fields = match () {
+        () if !argument.is_empty() => None,
+        () if is("@hourly") => Some(["0", "0", "*", "*", "*", "*", "*"]),
+        () if is("@daily") || is("@midnight") => Some(["0", "0", "0", "*", "*", "*", "*"]),
+        () if is("@weekly") => Some(["0", "0", "0", "*", "*", "0", "*"]),
+        () if is("@monthly") => Some(["0", "0", "0", "1", "*", "*", "*"]),
+        () if is("@yearly") || is("@annually") => Some(["0", "0", "0", "1", "1", "*", "*"]),
+        () => None,
     };
-    let (distance, name) = TZ_VARIANTS.iter().map(near).min()?;
-    (distance <= 3 && distance * 2 < wrong.len()).then(|| format!("did you mean {name}?"))
-}
-
-/// How many letters must be changed, added or removed to make one text of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (slot, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let best = (diagonal + usize::from(x != y))
-                .min(left + 1)
-                .min(*slot + 1);
-            diagonal = std::mem::replace(slot, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-/// What begins with `@`.
-fn descriptor(piece: Piece<'_>) -> Result<Rule, Fault> {
-    let (word, argument) = match piece.text.split_once(char::is_whitespace) {
-        Some((word, rest)) => {
-            let at = piece.at + piece.text.len() - rest.len();
-            (
-                Piece {
-                    text: word,
-                    at: piece.at,
-                },
-                trim(Piece { text: rest, at }),
-            )
-        }
-        None => {
-            let end = piece.at + piece.text.len();
-            (piece, Piece { text: "", at: end })
-        }
-    };
-    if word.text.eq_ignore_ascii_case("@every") {
-        return match Every::parse(argument.text) {
-            Ok(every) => Ok(Rule::Every(every)),
-            Err(_) if argument.text.len() > 80 => {
-                argument.fault("failed to parse duration: too long")
-            }
-            Err(reason) => argument.fault(reason),
-        };
-    }
-    if word.text.eq_ignore_ascii_case("@at") {
-        let time = DateTime::parse_from_rfc3339(argument.text);
-        return match time {
-            Ok(time) => Ok(Rule::At(time.with_timezone(&Utc))),
-            Err(e) => argument.fault(format!(
-                "failed to parse time {}: {e}; it is written as in @at 2027-01-31T09:00:00+08:00",
-                quoted(argument.text)
-            )),
-        };
-    }
-    let known = MACROS
-        .iter()
-        .find(|(name, _)| piece.text.eq_ignore_ascii_case(name));
-    match known.map(|(_, text)| fields(text, Piece { text, at: 0 })) {
+    // The fields written here are right: if they were not, the word would be unknown.
+    match fields.map(|fields| read_fields(&fields)) {
         Some(Ok(cron)) => Ok(Rule::Cron(cron)),
-        _ => piece.fault(format!("unrecognized descriptor: {}", quoted(piece.text))),
+        _ => {
+            let reason = format!("unrecognized descriptor: {}", shown(text));
+            Err(Fault::new(Kind::UnknownDescriptor, text, reason))
+        }
     }
 }
 
-/// Five, six or seven fields.
-fn fields(spec: &str, rest: Piece<'_>) -> Result<Cron, SpecError> {
-    let mut found: Vec<Piece<'_>> = Vec::with_capacity(7);
-    let mut at = rest.at;
-    for text in rest.text.split(char::is_whitespace) {
-        if !text.is_empty() {
-            found.push(Piece { text, at });
-        }
-        // The blank that ended this part may be of several bytes.
-        let after = spec.get(at + text.len()..).and_then(|s| s.chars().next());
-        at += text.len() + after.map_or(0, char::len_utf8);
-    }
-    let of = found.len();
-    if !(5..=7).contains(&of) {
-        let start = found.get(7).map_or(rest.at, |extra| extra.at);
-        let reason = format!("expected 5 to 7 fields, found {of}");
-        return Err(SpecError::new(spec, start..rest.span().end, reason));
-    }
-    let zero = Piece {
-        text: "0",
-        at: rest.at,
+/// Reads the seven fields, seconds to years.
+fn read_fields<'a>(texts: &[&'a str; 7]) -> Result<Cron, (Field, Fault<'a>)> {
+    let [second, minute, hour, day, month, weekday, year] = *texts;
+    let mut cron = Cron {
+        second: numbers(Field::Second, second)?,
+        minute: numbers(Field::Minute, minute)?,
+        hour: numbers(Field::Hour, hour)? as u32,
+        ..Cron::default()
     };
-    let mut fields = found.iter().copied();
-    let mut number = 0;
-    let mut next = |bounds: &Bounds| {
-        number += 1;
-        let piece = fields.next().unwrap_or(zero);
-        (
-            piece,
-            Field {
-                name: bounds.name,
-                number,
-                of,
-            },
-        )
-    };
-    let aws = hint_for_aws(&found);
-    let fail = |field: Field| {
-        let aws = aws.clone();
-        move |(span, reason): Fault| {
-            let faulty = spec.get(span.clone()).unwrap_or_default();
-            let hint = hint_for_item(faulty).or(aws);
-            SpecError::new(spec, span, reason)
-                .in_field(field)
-                .hint(hint)
-        }
-    };
-
-    let mut cron = Cron::default();
-    if of > 5 {
-        let (piece, field) = next(&SECOND);
-        cron.second = bits(&SECOND, piece).map_err(fail(field))?;
-    } else {
-        cron.second = 1;
-    }
-    let (piece, field) = next(&MINUTE);
-    cron.minute = bits(&MINUTE, piece).map_err(fail(field))?;
-    cron.flags.minute_star = piece.text.starts_with(['*', '?']);
-    let (piece, field) = next(&HOUR);
-    cron.hour = bits(&HOUR, piece).map_err(fail(field))? as u32;
-    cron.flags.hour_star = piece.text.starts_with(['*', '?']);
-    let (piece, field) = next(&DAY_OF_MONTH);
-    days_of_month(&mut cron, piece).map_err(fail(field))?;
-    let (piece, field) = next(&MONTH);
-    cron.month = bits(&MONTH, piece).map_err(fail(field))? as u16;
-    let (piece, field) = next(&DAY_OF_WEEK);
-    days_of_week(&mut cron, piece).map_err(fail(field))?;
-    if of == 7 {
-        let (piece, field) = next(&YEAR);
-        cron.years = years(piece).map_err(fail(field))?;
-    }
+    days::read_day(day, &mut cron).map_err(|fault| (Field::Day, fault))?;
+    cron.month = numbers(Field::Month, month)? as u16;
+    days::read_weekday(weekday, &mut cron).map_err(|fault| (Field::Weekday, fault))?;
+    cron.years = years(year)?;
+    cron.flags.set(Flags::MINUTE_STAR, starts_with_star(minute));
+    cron.flags.set(Flags::HOUR_STAR, starts_with_star(hour));
     Ok(cron)
 }
 
-fn bits(bounds: &Bounds, field: Piece<'_>) -> Result<u64, Fault> {
-    let base = if bounds.min == 1 { 0 } else { bounds.min };
+/// Reads a field of at most 64 values as bits.
+fn numbers(field: Field, text: &str) -> Result<u64, (Field, Fault<'_>)> {
     let mut bits = 0;
-    for item in bounds.items(field)? {
-        bits |= bounds.values(item)?.bits(base);
+    for item in items(text).map_err(|fault| (field, fault))? {
+        bits |= field.item(item).map_err(|fault| (field, fault))?.bits();
     }
     Ok(bits)
 }
 
-/// `None` for every year.
-fn years(field: Piece<'_>) -> Result<Option<Box<Years>>, Fault> {
+fn years(text: &str) -> Result<Option<Box<Years>>, (Field, Fault<'_>)> {
+    let field = Field::Year;
+    if text == "*" {
+        return Ok(None);
+    }
     let mut years = Years::default();
-    let mut is_star = false;
-    for item in YEAR.items(field)? {
-        let values = YEAR.values(item)?;
-        is_star |= values.is_star;
-        for year in values.iter() {
-            years.add(year);
+    let mut every = false;
+    for item in items(text).map_err(|fault| (field, fault))? {
+        let item = field.item(item).map_err(|fault| (field, fault))?;
+        if item.star {
+            every = true;
+            continue;
+        }
+        for year in item.values() {
+            let bit = (i64::from(year) - FIRST_NAMED_YEAR) as usize;
+            if let Some(word) = years.get_mut(bit / 64) {
+                *word |= 1 << (bit % 64);
+            }
         }
     }
-    Ok((!is_star).then(|| Box::new(years)))
+    Ok((!every).then(|| Box::new(years)))
 }
 
-/// The usual items, and `L L-n LW L-nW nW`.
-fn days_of_month(cron: &mut Cron, field: Piece<'_>) -> Result<(), Fault> {
-    for item in DAY_OF_MONTH.items(field)? {
-        let (day, to_weekday) = match item.cut_suffix('W') {
-            Some(day) if !day.text.is_empty() => (day, true),
-            _ => (item, false),
-        };
-        if let Some(rest) = day.cut_prefix('L') {
-            let before = match rest.cut_prefix('-') {
-                None if rest.text.is_empty() => 0,
-                Some(n) => number(n).or_else(|_| unknown(item))?,
-                None => return unknown(item),
-            };
-            if before > 30 {
-                return item.fault(format!(
-                    "days before the last ({before}) above maximum (30): {}",
-                    item.text
-                ));
-            }
-            let bit = 1 << before;
-            if to_weekday {
-                cron.near_last |= bit
-            } else {
-                cron.last |= bit
-            }
-        } else if to_weekday {
-            let day = number(day).or_else(|_| unknown(item))?;
-            if !(1..=31).contains(&day) {
-                return item.fault(format!("day ({day}) is not one of 1 to 31: {}", item.text));
-            }
-            cron.near |= 1 << day;
-        } else {
-            let values = DAY_OF_MONTH.values(item)?;
-            cron.flags.day_star |= values.is_star;
-            cron.day |= values.bits(0) as u32;
-        }
+/// The items of a field. Empty ones are dropped, as robfig does; a field without any would leave
+/// robfig with an empty set and the search without an end.
+pub(super) fn items(text: &str) -> Result<impl Iterator<Item = &str>, Fault<'_>> {
+    if text.bytes().all(|b| b == b',') {
+        let reason = format!("empty field: {}", shown(text));
+        return Err(Fault::new(Kind::EmptyField, text, reason));
     }
-    Ok(())
+    Ok(text.split(',').filter(|item| !item.is_empty()))
 }
 
-/// The usual items, `n#k n#L nL`, and a `+` before the field.
-fn days_of_week(cron: &mut Cron, field: Piece<'_>) -> Result<(), Fault> {
-    let items = match field.cut_prefix('+') {
-        Some(rest) => {
-            cron.flags.both_days = true;
-            rest
-        }
-        None => field,
-    };
-    for item in DAY_OF_WEEK.items(items)? {
-        if let Some((days, which)) = item.split_once('#') {
-            let days = DAY_OF_WEEK.plain(days).or_else(|_| unknown(item))?;
-            if which.text.eq_ignore_ascii_case("L") {
-                days.iter().for_each(|d| cron.last_weekday |= 1 << (d % 7));
-                continue;
-            }
-            let k = number(which).or_else(|_| unknown(item))?;
-            if !(1..=5).contains(&k) {
-                return item.fault(format!(
-                    "occurrence ({k}) is not one of 1 to 5: {}",
-                    item.text
-                ));
-            }
-            days.iter()
-                .for_each(|d| cron.nth |= 1 << ((d % 7) * 5 + k - 1));
-        } else if let Some(days) = item.cut_suffix('L').filter(|days| !days.text.is_empty()) {
-            let days = DAY_OF_WEEK.plain(days).or_else(|_| unknown(item))?;
-            days.iter().for_each(|d| cron.last_weekday |= 1 << (d % 7));
-        } else {
-            let values = DAY_OF_WEEK.values(item)?;
-            cron.flags.weekday_star |= values.is_star;
-            let bits = values.bits(0) as u8;
-            cron.weekday |= (bits & 0x7f) | (bits >> 7);
-        }
-    }
-    Ok(())
-}
-
-fn unknown<T>(item: Piece<'_>) -> Result<T, Fault> {
-    item.fault(format!("failed to parse int from {:?}", quoted(item.text)))
-}
-
-fn hint_for_item(item: &str) -> Option<String> {
-    let text = if item.contains('~') {
-        "random values (~) are not supported"
-    } else if item.contains('$') {
-        "$ is not supported"
-    } else if item.starts_with(['H', 'h']) {
-        "hashed values (H) are not supported"
-    } else {
-        return None;
-    };
-    Some(text.to_owned())
-}
-
-/// Six fields in the order of AWS, whose last one is the year.
-fn hint_for_aws(fields: &[Piece<'_>]) -> Option<String> {
-    let [_, _, _, _, month, last] = fields else {
-        return None;
-    };
-    let is_year = last
-        .text
-        .get(..4)
-        .and_then(|y| y.parse().ok())
-        .is_some_and(|y: u32| y >= 1970);
-    let is_weekday = |name: &&str| month.text.to_ascii_uppercase().contains(*name);
-    (is_year || DAY_OF_WEEK.names.iter().any(is_weekday)).then(|| {
-        "six fields are second, minute, hour, day of month, month, day of week; a year is the \
-         seventh"
-            .to_owned()
-    })
+fn starts_with_star(text: &str) -> bool {
+    text.trim_start_matches(',').starts_with(['*', '?'])
 }

@@ -1,177 +1,272 @@
-//! A cron rule as text that means the same.
+//! A rule as a spec again, without the text that it came from.
+//!
+//! Sets of values are written as the shortest usual form: `*`, `*/5`, `5/15`, `1-5`, `1,3`. What the
+//! sets do not tell, the flags do: whether a day field that allows every day is a star, and whether
+//! minutes and hours start with one.
 
 use std::fmt::{self, Write};
 
-use super::cron::{Cron, Years};
-use super::{FIRST_YEAR, LAST_YEAR};
+use super::cron::{Cron, FIRST_NAMED_YEAR, Flags};
+use super::field::{Field, WEEKDAYS};
 
-/// Six fields, or seven with a year.
-pub(super) fn cron(cron: &Cron, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut list = List {
-        out: f,
-        is_empty: true,
+/// How the values of a field are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `*`
+    Star,
+    /// `*/n`, which starts at the field's minimum
+    StarStep(u32),
+    /// `n/step`
+    OpenStep { first: u32, step: u32 },
+    /// `n-m/step`
+    Step { first: u32, last: u32, step: u32 },
+    /// `n`, `n-m` and lists of these
+    List,
+}
+
+/// The shape of sorted `values` of `field`, of which there is at least one.
+pub(super) fn shape(field: Field, values: &[u32]) -> Shape {
+    let (minimum, maximum) = (field.minimum(), field.maximum());
+    let [first, second, .., last] = *values else {
+        return Shape::List;
     };
-    list.values(|n| cron.second >> n & 1 == 1, 0, 59, Style::StarIfFull)?;
-    list.next_field()?;
-    list.values(
-        |n| cron.minute >> n & 1 == 1,
-        0,
-        59,
-        Style::star(cron.flags.minute_star),
-    )?;
-    list.next_field()?;
-    list.values(
-        |n| cron.hour >> n & 1 == 1,
-        0,
-        23,
-        Style::star(cron.flags.hour_star),
-    )?;
-    list.next_field()?;
-    if cron.flags.day_star {
-        list.item(format_args!("*"))?;
-    } else {
-        list.values(|n| cron.day >> n & 1 == 1, 1, 31, Style::NoStar)?;
+    let step = second - first;
+    let is_progression = values.windows(2).all(|pair| match *pair {
+        [a, b] => b - a == step,
+        _ => true,
+    });
+    if !is_progression {
+        return Shape::List;
     }
-    for n in (0..31).filter(|n| cron.last >> n & 1 == 1) {
-        list.item(format_args!("L{}", Before(n)))?;
+    let to_the_end = last + step > maximum;
+    match step {
+        1 if first == minimum && last == maximum => Shape::Star,
+        1 => Shape::List,
+        _ if first == minimum && to_the_end => Shape::StarStep(step),
+        _ if to_the_end => Shape::OpenStep { first, step },
+        _ => Shape::Step { first, last, step },
     }
-    for n in (0..31).filter(|n| cron.near_last >> n & 1 == 1) {
-        list.item(format_args!("L{}W", Before(n)))?;
-    }
-    for n in (1..32).filter(|n| cron.near >> n & 1 == 1) {
-        list.item(format_args!("{n}W"))?;
-    }
-    list.next_field()?;
-    list.values(|n| cron.month >> n & 1 == 1, 1, 12, Style::StarIfFull)?;
-    list.next_field()?;
-    if cron.flags.both_days {
-        list.out.write_char('+')?;
-    }
-    if cron.flags.weekday_star {
-        list.item(format_args!("*"))?;
-    } else {
-        list.values(|n| cron.weekday >> n & 1 == 1, 0, 6, Style::NoStar)?;
-    }
-    for n in 0..7 {
-        for k in (1..6).filter(|k| cron.nth >> (n * 5 + k - 1) & 1 == 1) {
-            list.item(format_args!("{n}#{k}"))?;
-        }
-    }
-    for n in (0..7).filter(|n| cron.last_weekday >> n & 1 == 1) {
-        list.item(format_args!("{n}L"))?;
-    }
-    if let Some(years) = &cron.years {
-        list.next_field()?;
-        let has = |n: u32| Years::has(years, i64::from(n));
-        list.values(has, FIRST_YEAR as u32, LAST_YEAR as u32, Style::NoStar)?;
-    }
-    Ok(())
 }
 
-/// `-n`, or nothing for none.
-struct Before(u32);
+/// Runs of successive numbers as first and last of each.
+pub(super) fn runs(values: &[u32]) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for &value in values {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == value => *last = value,
+            _ => runs.push((value, value)),
+        }
+    }
+    runs
+}
 
-impl fmt::Display for Before {
+/// The bits of a set as numbers, bit 0 being `base`.
+pub(super) fn values(bits: u64, base: u32) -> Vec<u32> {
+    (0..64)
+        .filter(|bit| bits >> bit & 1 == 1)
+        .map(|bit| bit + base)
+        .collect()
+}
+
+impl Cron {
+    /// The years as numbers, none meaning all of them.
+    pub(super) fn year_values(&self) -> Vec<u32> {
+        let words = self.years.iter().flat_map(|years| years.iter());
+        let bases = (FIRST_NAMED_YEAR as u32..).step_by(64);
+        words
+            .zip(bases)
+            .flat_map(|(word, base)| values(*word, base))
+            .collect()
+    }
+}
+
+impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            Ok(())
-        } else {
-            write!(f, "-{}", self.0)
+        let years = self.year_values();
+        if self.second != 1 || !years.is_empty() {
+            let second = values(self.second, 0);
+            let star = second.len() > 1;
+            write!(f, "{} ", numbers(Field::Second, &second, star))?;
         }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Style {
-    /// The text must begin with a star, which it did when it was read.
-    StarFirst,
-    /// It must not: a star would mean something else.
-    NoStar,
-    /// It may.
-    StarIfFull,
-}
-
-impl Style {
-    fn star(is_first: bool) -> Self {
-        if is_first {
-            Style::StarFirst
-        } else {
-            Style::NoStar
-        }
-    }
-}
-
-/// The items of a field, with their commas.
-struct List<'a, 'b> {
-    out: &'a mut fmt::Formatter<'b>,
-    is_empty: bool,
-}
-
-impl List<'_, '_> {
-    fn item(&mut self, text: fmt::Arguments<'_>) -> fmt::Result {
-        if !std::mem::replace(&mut self.is_empty, false) {
-            self.out.write_char(',')?;
-        }
-        self.out.write_fmt(text)
-    }
-
-    fn next_field(&mut self) -> fmt::Result {
-        self.is_empty = true;
-        self.out.write_char(' ')
-    }
-
-    /// Values as a star, as one stepped range, or as runs.
-    fn values(
-        &mut self,
-        has: impl Fn(u32) -> bool,
-        min: u32,
-        max: u32,
-        style: Style,
-    ) -> fmt::Result {
-        let mut values: Vec<u32> = (min..=max).filter(|n| has(*n)).collect();
-        let is_full = values.len() as u32 == max - min + 1;
-        if is_full && style != Style::NoStar {
-            return self.item(format_args!("*"));
-        }
-        if style == Style::StarFirst {
-            // It began with a star and a step, so some step's multiples are all there.
-            let all = |step: &u32| (min..=max).step_by(*step as usize).all(&has);
-            let step = (2..=max).find(all).unwrap_or(max + 1);
-            self.item(format_args!("*/{step}"))?;
-            values.retain(|n| !(n - min).is_multiple_of(step));
-        }
-        match values.as_slice() {
-            [] => Ok(()),
-            [one] => self.item(format_args!("{one}")),
-            [a, b] => {
-                self.item(format_args!("{a}"))?;
-                self.item(format_args!("{b}"))
-            }
-            [first, second, .., last] => {
-                let step = second - first;
-                let is_even = values
-                    .windows(2)
-                    .all(|w| matches!(w, [a, b] if b - a == step));
-                match (is_even, step) {
-                    (true, 1) => self.item(format_args!("{first}-{last}")),
-                    (true, _) => self.item(format_args!("{first}-{last}/{step}")),
-                    (false, _) => self.runs(&values),
-                }
-            }
-        }
-    }
-
-    fn runs(&mut self, values: &[u32]) -> fmt::Result {
-        for run in values.chunk_by(|a, b| a + 1 == *b) {
-            match run {
-                [first, _, .., last] => self.item(format_args!("{first}-{last}"))?,
-                _ => {
-                    for n in run {
-                        self.item(format_args!("{n}"))?;
-                    }
-                }
-            }
+        let star = self.flags.any(Flags::MINUTE_STAR);
+        write!(f, "{} ", clock(Field::Minute, self.minute, star))?;
+        let star = self.flags.any(Flags::HOUR_STAR);
+        write!(f, "{} ", clock(Field::Hour, u64::from(self.hour), star))?;
+        write!(f, "{} ", self.days())?;
+        let month = values(u64::from(self.month), 0);
+        let star = month.len() > 1;
+        write!(f, "{} ", numbers(Field::Month, &month, star))?;
+        write!(f, "{}", self.weekdays())?;
+        if !years.is_empty() {
+            write!(f, " {}", numbers(Field::Year, &years, true))?;
         }
         Ok(())
+    }
+}
+
+impl Cron {
+    fn days(&self) -> String {
+        if self.flags.any(Flags::DAY_STAR) {
+            return "*".into();
+        }
+        let mut items = Vec::new();
+        if self.day != 0 {
+            items.push(day_numbers(Field::Day, u64::from(self.day)));
+        }
+        for (set, near) in [(self.from_last, ""), (self.near_from_last, "W")] {
+            for before in values(u64::from(set), 0) {
+                items.push(match before {
+                    0 => format!("L{near}"),
+                    _ => format!("L-{before}{near}"),
+                });
+            }
+        }
+        for day in values(u64::from(self.near), 0) {
+            items.push(format!("{day}W"));
+        }
+        items.join(",")
+    }
+
+    fn weekdays(&self) -> String {
+        let both = match self.flags.any(Flags::BOTH_DAYS) {
+            true => "+",
+            false => "",
+        };
+        if self.flags.any(Flags::WEEKDAY_STAR) {
+            return format!("{both}*");
+        }
+        let mut items = Vec::new();
+        if self.weekday != 0 {
+            items.push(day_numbers(Field::Weekday, u64::from(self.weekday)));
+        }
+        for nth in 1..=5 {
+            let days = self.nth_weekday >> (7 * (nth - 1)) & 0x7f;
+            for day in values(days, 0) {
+                items.push(format!("{}#{nth}", value(Field::Weekday, day)));
+            }
+        }
+        for day in values(u64::from(self.last_weekday), 0) {
+            items.push(format!("{}#L", value(Field::Weekday, day)));
+        }
+        format!("{both}{}", items.join(","))
+    }
+}
+
+/// A field of days. `*/2` is no star there; every day without being a star is a range.
+fn day_numbers(field: Field, bits: u64) -> String {
+    let values = values(bits, 0);
+    match shape(field, &values) {
+        Shape::Star => list(field, &values),
+        _ => numbers(field, &values, true),
+    }
+}
+
+/// Minutes or hours, which start with a star if `star` and do not otherwise.
+fn clock(field: Field, bits: u64, star: bool) -> String {
+    let all = values(bits, 0);
+    let starts = match shape(field, &all) {
+        Shape::Star | Shape::StarStep(_) => true,
+        _ => !star,
+    };
+    if starts {
+        return numbers(field, &all, star);
+    }
+    // A step that is in the set and the values that are left, such as `*/30,45`. The largest step
+    // leaves all but the first value, so there is one.
+    let multiples = |step: &u32| (0..=field.maximum()).step_by(*step as usize);
+    let step = (2..=field.maximum() + 1)
+        .find(|step| multiples(step).all(|value| bits >> value & 1 == 1))
+        .unwrap_or(field.maximum() + 1);
+    let covered = multiples(&step).fold(0_u64, |set, value| set | 1 << value);
+    let rest = values(bits & !covered, 0);
+    if rest.is_empty() {
+        format!("*/{step}")
+    } else {
+        format!("*/{step},{}", list(field, &rest))
+    }
+}
+
+/// `values` in the shortest usual form, with a star where it fits if `star`.
+fn numbers(field: Field, values: &[u32], star: bool) -> String {
+    match shape(field, values) {
+        Shape::Star if star => "*".into(),
+        Shape::StarStep(step) if star => format!("*/{step}"),
+        Shape::StarStep(step) => format!("{}/{step}", value(field, field.minimum())),
+        Shape::OpenStep { first, step } => format!("{}/{step}", value(field, first)),
+        Shape::Step { first, last, step } => {
+            format!("{}-{}/{step}", value(field, first), value(field, last))
+        }
+        Shape::Star | Shape::List => list(field, values),
+    }
+}
+
+fn list(field: Field, values: &[u32]) -> String {
+    let mut text = String::new();
+    for (first, last) in runs(values) {
+        let separator = match last - first {
+            0 => None,
+            1 => Some(','),
+            _ => Some('-'),
+        };
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&value(field, first));
+        if let Some(separator) = separator {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{separator}{}", value(field, last));
+        }
+    }
+    text
+}
+
+/// Days of the week have names, because their numbers differ between dialects.
+fn value(field: Field, number: u32) -> String {
+    match field {
+        Field::Weekday => WEEKDAYS.get(number as usize).unwrap_or(&"SUN").to_string(),
+        _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Schedule;
+
+    #[test]
+    fn a_schedule_is_written_in_its_shortest_usual_form() {
+        for (spec, written) in [
+            ("0 */10 * * * *", "*/10 * * * *"),
+            ("* * * * * *", "* * * * * *"),
+            ("0/15 * * * *", "0/15 * * * *"),
+            ("0,15,30,45 * * * *", "0/15 * * * *"),
+            ("5/15 * * * *", "5/15 * * * *"),
+            ("20-40/10 * * * *", "20-40/10 * * * *"),
+            ("*/70 * * * *", "*/60 * * * *"),
+            ("*/40,3 * * * *", "*/40,3 * * * *"),
+            ("0-59 0-23 * * *", "0-59 0-23 * * *"),
+            ("? ? ? ? ?", "* * * * *"),
+            ("0 0 1-31 * MON", "0 0 1-31 * MON"),
+            ("0 0 1,* * 1-5", "0 0 * * MON-FRI"),
+            ("0 0 */2 * 0/2", "0 0 */2 * */2"),
+            ("0 0 * * 0-6", "0 0 * * SUN-SAT"),
+            ("0 0 LW,3W,L,L-2 * *", "0 0 L,L-2,LW,3W * *"),
+            ("0 0 * * 5L,MON-TUE#2", "0 0 * * MON#2,TUE#2,FRI#L"),
+            ("0 0 13 * +5", "0 0 13 * +FRI"),
+            ("0 0 0 1 1 * *", "0 0 1 1 *"),
+            ("0 0 0 1 1 * */2", "0 0 0 1 1 * */2"),
+            ("TZ=UTC @yearly", "0 0 1 1 *"),
+            (
+                "TZ=Asia/Tokyo @every 5400s",
+                "CRON_TZ=Asia/Tokyo @every 1h30m",
+            ),
+            (
+                "@at 2030-01-01T00:00:00.5+08:00",
+                "@at 2029-12-31T16:00:00.500Z",
+            ),
+        ] {
+            let schedule: Schedule = spec.parse().unwrap();
+            assert_eq!(schedule.to_string(), written, "{spec}");
+            assert_eq!(written.parse(), Ok(schedule), "{spec}");
+        }
     }
 }

@@ -1,130 +1,231 @@
-//! Wall times and instants, in integers: which instants a wall time names.
+//! From the wall clock to instants: what a rule means in a time zone whose clock changes.
+//!
+//! Time is walked in stretches of constant offset. Within one, wall clock and instant differ by a
+//! constant and the search of [`Cron`] answers. Where one ends, the policy decides:
+//!
+//! ```text
+//! clock put forward, 02:00 → 03:00        clock put back, 03:00 → 02:00
+//!
+//! 01:30 ─ 02:00│03:00 ─ 03:30             02:30 ─ 03:00│02:00 ─ 02:30 ─ 03:00
+//!              │                          first pass   │  second pass
+//!     02:30 is nowhere:                   02:30 is twice:
+//!     RunOnce runs here                   RunOnce runs a fixed task on the first pass
+//! ```
+//!
+//! An offset at an instant costs a binary search in chrono-tz, and the place of a change costs some
+//! twenty of these, so we look for a change only where the offsets at two ends of at most
+//! [`WINDOW`] differ. That overlooks a zone that changes its clock and changes it back within the
+//! window; no zone ever did, which a test asserts for all of them.
 
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use super::date::{DAY, Date, is_leap, weekday};
+use super::civil::{self, SECONDS_PER_DAY};
+use super::cron::Cron;
 
-/// What a wall time names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wall {
-    /// One instant.
-    Once(i64),
-    /// Two: the clock was set back over it.
-    Twice {
-        first: i64,
-        second: i64,
-        change: Change,
-    },
-    /// None: the clock was set forward over it.
-    Never(Change),
-}
-
-/// A change of a zone's offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Change {
-    /// The first instant with the new offset.
-    pub(super) at: i64,
-    before: i64,
-    after: i64,
-}
-
-impl Change {
-    /// What the wall clock shows from then on.
-    pub(super) fn local_after(self) -> i64 {
-        self.at + self.after
-    }
-
-    /// What the wall clock would have shown without the change.
-    pub(super) fn local_before(self) -> i64 {
-        self.at + self.before
-    }
-
-    /// How many seconds of the wall clock are skipped.
-    pub(super) fn gap(self) -> i64 {
-        self.after - self.before
-    }
-}
-
-/// Seconds that the wall clock of `zone` is ahead of UTC at an instant.
-pub(super) fn offset(zone: Tz, instant: i64) -> i64 {
-    if zone == Tz::UTC {
-        return 0;
-    }
-    let known = instant - beyond_tables(instant);
-    let Some(utc) = DateTime::from_timestamp(known, 0) else {
-        return 0;
-    };
-    i64::from(
-        zone.offset_from_utc_datetime(&utc.naive_utc())
-            .fix()
-            .local_minus_utc(),
-    )
-}
-
-/// The first second of 2100: chrono-tz keeps changes up to the year before.
+const HOUR: i64 = 3_600;
+/// How far ahead one step looks.
+const WINDOW: i64 = 2 * SECONDS_PER_DAY;
+/// How far before a far match the search resumes. More than any offset from UTC, so that nothing is
+/// stepped over, and so much less than the window that the match is within it.
+const APPROACH: i64 = 36 * HOUR;
+/// The longest stretch of wall time that a change ever repeated, and some more.
+const LONGEST_REPEAT: i64 = 30 * HOUR;
+/// 2100-01-01T00:00:00Z. Chrono-tz knows the changes of clocks up to here.
 const TABLES_END: i64 = 4_102_444_800;
 
-/// How far back an instant is looked up. The rules of daylight saving repeat with the calendar, so
-/// that a year beyond the tables is looked up as one within them that has the same weekdays.
-fn beyond_tables(instant: i64) -> i64 {
-    if instant < TABLES_END {
-        return 0;
-    }
-    let year = Date::from_days(instant.div_euclid(DAY)).year;
-    let start = |year| {
-        Date {
-            year,
-            month: 1,
-            day: 1,
-        }
-        .days()
-    };
-    let is_alike =
-        |y: &i64| is_leap(*y) == is_leap(year) && weekday(start(*y)) == weekday(start(year));
-    // Any 28 years in a row without an exception to the leap rule have all fourteen calendars.
-    let twin = (2072..2100).find(is_alike).unwrap_or(2099);
-    (start(year) - start(twin)) * DAY
+/// A gap from this length on is a change of the zone, not of the season, and is never made up for.
+/// Vixie's limit.
+const LONGEST_GAP: i64 = 3 * HOUR;
+
+/// A rule in its zone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Zoned<'a> {
+    pub(super) cron: &'a Cron,
+    pub(super) zone: Tz,
+    /// Whether a change of the clock must neither lose nor repeat a run.
+    pub(super) run_once: bool,
 }
 
-/// What the wall time `local` (seconds since 1970-01-01 on the wall clock) names in `zone`.
-pub(super) fn wall(zone: Tz, local: i64) -> Wall {
-    if zone == Tz::UTC {
-        return Wall::Once(local);
+impl Zoned<'_> {
+    /// The first fire time after `after`, in seconds from the Unix epoch.
+    pub(super) fn next(self, after: i64) -> Option<i64> {
+        let mut from = after + 1;
+        // The offset up to `from`; a change at `from` itself is still to be noticed.
+        let mut offset = self.offset(after);
+        loop {
+            let wall = self.cron.next_wall(from + offset)?;
+            let at = wall - offset;
+            let reach = at.min(from + WINDOW);
+            if self.offset(reach) != offset {
+                // The clock changes on the way: it never shows `wall` before that.
+                let change = self.change_between(from - 1, reach, offset);
+                let new = self.offset(change);
+                if self.makes_up(offset, new) && wall < change + new {
+                    return Some(change);
+                }
+                (from, offset) = (change, new);
+            } else if at > reach {
+                // Nothing matches before `wall`, whatever the clock does until shortly before it.
+                from = (wall - APPROACH).max(reach + 1);
+                offset = self.offset(from - 1);
+            } else if let Some(repeat) = self.repeat_at(at, offset) {
+                from = repeat.end;
+            } else {
+                return Some(at);
+            }
+        }
     }
-    // No zone is more than a day from UTC, nor changes twice within two days.
-    let (lo, hi) = (local - DAY, local + DAY);
-    let (before, after) = (offset(zone, lo), offset(zone, hi));
-    if before == after {
-        return Wall::Once(local - before);
+
+    /// The last fire time at or before `to`, in seconds from the Unix epoch.
+    pub(super) fn prev(self, mut to: i64) -> Option<i64> {
+        let mut offset = self.offset(to);
+        loop {
+            let wall = self.cron.prev_wall(to + offset)?;
+            let at = wall - offset;
+            let reach = at.max(to - WINDOW);
+            let old = self.offset(reach);
+            if old != offset {
+                let change = self.change_between(reach, to, old);
+                let old = self.offset(change - 1);
+                // The last match is skipped by the clock if it is not before the gap.
+                if self.makes_up(old, offset) && wall >= change + old {
+                    return Some(change);
+                }
+                (to, offset) = (change - 1, old);
+            } else if at < reach {
+                to = (wall + APPROACH).min(reach - 1);
+                offset = self.offset(to);
+            } else if let Some(repeat) = self.repeat_at(at, offset) {
+                to = repeat.start - 1;
+                offset = self.offset(to);
+            } else {
+                return Some(at);
+            }
+        }
     }
-    let change = Change {
-        at: first_with_other_offset(zone, lo, hi, before),
-        before,
-        after,
-    };
-    let (first, second) = (local - before, local - after);
-    match (first < change.at, second >= change.at) {
-        (true, true) => Wall::Twice {
-            first,
-            second,
-            change,
-        },
-        (true, false) => Wall::Once(first),
-        (false, true) => Wall::Once(second),
-        (false, false) => Wall::Never(change),
+
+    fn makes_up(self, old: i64, new: i64) -> bool {
+        self.run_once && (1..LONGEST_GAP).contains(&(new - old))
+    }
+
+    /// The second pass that `at` lies in, if this rule must not run in a second pass.
+    fn repeat_at(self, at: i64, offset: i64) -> Option<std::ops::Range<i64>> {
+        if !self.run_once {
+            return None;
+        }
+        let before = at - LONGEST_REPEAT;
+        let old = self.offset(before);
+        if old <= offset {
+            return None;
+        }
+        let change = self.change_between(before, at, old);
+        let repeat = change..change + old - offset;
+        repeat.contains(&at).then_some(repeat)
+    }
+
+    /// The first instant after `low` whose offset is not `offset`. It is at `high` at the latest.
+    fn change_between(self, mut low: i64, mut high: i64, offset: i64) -> i64 {
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.offset(middle) == offset {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        high
+    }
+
+    /// Seconds east of UTC at an instant.
+    fn offset(self, at: i64) -> i64 {
+        match DateTime::from_timestamp(within_tables(at), 0) {
+            Some(at) => {
+                let offset = self.zone.offset_from_utc_datetime(&at.naive_utc());
+                i64::from(offset.fix().local_minus_utc())
+            }
+            // Outside of what chrono can count, where no fire time lies.
+            None => 0,
+        }
     }
 }
 
-/// The first instant in (`lo`, `hi`] whose offset is not `before`, by bisection.
-fn first_with_other_offset(zone: Tz, mut lo: i64, mut hi: i64, before: i64) -> i64 {
-    while hi - lo > 1 {
-        let middle = lo + (hi - lo) / 2;
-        if offset(zone, middle) == before {
-            lo = middle
-        } else {
-            hi = middle
+/// The instant under which the offset at `at` is looked up: one before 2100 in the same season.
+///
+/// Clocks change by rules such as "the last Sunday in March", so that a year is as good as another
+/// one with the same weekdays. From March on that is one whose first of March is the same day of the
+/// week; whether it is a leap year matters no more. All seven are among the last twelve years of the
+/// tables. Older ones will not do: until 2087 they foresee Ramadan.
+fn within_tables(at: i64) -> i64 {
+    if at < TABLES_END {
+        return at;
+    }
+    let (year, month, _) = civil::date(at.div_euclid(SECONDS_PER_DAY));
+    let anchor = if month < 3 { 1 } else { 3 };
+    let start = civil::day_number(year, anchor, 1);
+    let twin = (2088..2100)
+        .map(|year| civil::day_number(year, anchor, 1))
+        .find(|twin| civil::weekday(*twin) == civil::weekday(start));
+    at - (start - twin.unwrap_or(start)) * SECONDS_PER_DAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono_tz::TZ_VARIANTS;
+
+    fn offset(zone: Tz, at: i64) -> i64 {
+        let cron = Cron::default();
+        Zoned {
+            cron: &cron,
+            zone,
+            run_once: true,
+        }
+        .offset(at)
+    }
+
+    /// The changes of a zone in the years from `first` up to `end`, to the day, with their size.
+    fn changes(zone: Tz, first: i64, end: i64) -> Vec<(i64, i64)> {
+        let start = civil::day_number(first, 1, 1) * SECONDS_PER_DAY;
+        let end = civil::day_number(end, 1, 1) * SECONDS_PER_DAY;
+        let mut last = offset(zone, start);
+        let mut changes = Vec::new();
+        for at in (start..=end).step_by(SECONDS_PER_DAY as usize) {
+            let now = offset(zone, at);
+            if now != last {
+                changes.push((at, now - last));
+                last = now;
+            }
+        }
+        changes
+    }
+
+    #[test]
+    fn no_zone_changes_its_clock_and_back_within_the_window() {
+        for zone in TZ_VARIANTS {
+            let changes = changes(zone, 1900, 2040);
+            for pair in changes.windows(2) {
+                let days_between = (pair[1].0 - pair[0].0) / SECONDS_PER_DAY;
+                assert!(days_between > 3, "{zone} {pair:?}");
+            }
+            for (at, by) in changes {
+                assert!(-by < LONGEST_REPEAT, "{zone} {at} {by}");
+                assert!(offset(zone, at).abs() < 16 * HOUR, "{zone} {at}");
+            }
         }
     }
-    hi
+
+    #[test]
+    fn clocks_change_after_the_tables_as_they_did_in_their_last_year() {
+        for zone in TZ_VARIANTS {
+            let sizes = |year| -> Vec<i64> {
+                let changes = changes(zone, year, year + 1);
+                changes.into_iter().map(|(_, by)| by).collect()
+            };
+            let last = sizes(2099);
+            for year in [2100, 2101, 2104, 2150, 2199] {
+                assert_eq!(sizes(year), last, "{zone} {year}");
+            }
+        }
+    }
 }

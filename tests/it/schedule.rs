@@ -5,7 +5,7 @@ use tasklock::chrono::{
     DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc,
 };
 use tasklock::chrono_tz::Tz;
-use tasklock::{DstPolicy, Schedule, chrono_tz};
+use tasklock::{DstPolicy, Schedule, SpecErrorKind, chrono_tz};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -610,4 +610,333 @@ fn the_oracle_knows_a_match_from_none() {
     assert!(!matches("0 30 9 * * 5", wall(9, 30)));
     assert!(matches("0 */10 9-11 1 * 6", wall(10, 40)));
     assert!(!matches("0 */10 9-11 1 * 6", wall(10, 41)));
+}
+
+// ---- looking back, and what bounds the work
+
+/// Spans around changes of the clock, as zone and instant before the change.
+const CHANGES: [(&str, &str); 14] = [
+    ("America/New_York", "2027-03-14T00:00:00Z"),
+    ("America/New_York", "2027-11-07T00:00:00Z"),
+    ("Europe/Berlin", "2027-03-27T20:00:00Z"),
+    ("Europe/Berlin", "2027-10-30T20:00:00Z"),
+    ("America/Sao_Paulo", "2018-11-03T20:00:00Z"),
+    ("America/Sao_Paulo", "2018-02-17T20:00:00Z"),
+    ("Australia/Lord_Howe", "2027-04-03T10:00:00Z"),
+    ("Pacific/Chatham", "2027-09-25T08:00:00Z"),
+    ("Antarctica/Troll", "2027-03-27T20:00:00Z"),
+    ("Antarctica/Troll", "2027-10-30T20:00:00Z"),
+    ("Antarctica/Casey", "2018-03-10T12:00:00Z"),
+    ("Pacific/Apia", "2011-12-29T20:00:00Z"),
+    ("Africa/Cairo", "2027-04-29T18:00:00Z"),
+    ("America/Santiago", "2027-04-03T22:00:00Z"),
+];
+
+#[test]
+fn looking_back_finds_what_looking_forward_found_around_changes_of_all_kinds() {
+    for (zone, from) in CHANGES {
+        let from = at(from);
+        let to = from + TimeDelta::hours(60);
+        for spec in [
+            "0 30 2 * * *",
+            "0 0 0 * * *",
+            "0 */20 * * * *",
+            "0 0,30 1-3 * * *",
+            "*/30 59 1,2,23 * * *",
+            "0 15 1 L * FRI#L",
+        ] {
+            for dst in [DstPolicy::RunOnce, DstPolicy::Robfig] {
+                let schedule = Schedule::parse_in(spec, zone.parse().unwrap())
+                    .unwrap()
+                    .with_dst(dst);
+                let forward: Vec<_> = schedule.upcoming(from).take_while(|t| *t <= to).collect();
+                let step = |t: &DateTime<Utc>| schedule.prev_before(*t);
+                let mut back: Vec<_> =
+                    std::iter::successors(step(&(to + TimeDelta::milliseconds(1))), step)
+                        .take_while(|t| *t > from)
+                        .collect();
+                back.reverse();
+                assert_eq!(back, forward, "{spec} in {zone}, {dst:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_zone_jumps_and_half_hours_have_their_worked_dates() {
+    for (spec, after, wanted) in [
+        // Midnight is skipped: São Paulo, Cairo, Santiago.
+        (
+            "CRON_TZ=America/Sao_Paulo 0 0 * * *",
+            "2018-11-03T12:00:00Z",
+            ["2018-11-04 01:00:00", "2018-11-05 00:00:00"],
+        ),
+        (
+            "CRON_TZ=Africa/Cairo 30 0 * * *",
+            "2027-04-29T12:00:00Z",
+            ["2027-04-30 01:00:00", "2027-05-01 00:30:00"],
+        ),
+        (
+            "CRON_TZ=America/Santiago 15 0 * * *",
+            "2027-09-04T12:00:00Z",
+            ["2027-09-05 01:00:00", "2027-09-06 00:15:00"],
+        ),
+        // Half an hour: Lord Howe. 45 minutes past: Chatham. Two hours: Troll.
+        (
+            "CRON_TZ=Australia/Lord_Howe 15 2 * * *",
+            "2027-10-02T12:00:00Z",
+            ["2027-10-03 02:30:00", "2027-10-04 02:15:00"],
+        ),
+        (
+            "CRON_TZ=Pacific/Chatham 0 3 * * *",
+            "2027-09-25T12:00:00Z",
+            ["2027-09-26 03:45:00", "2027-09-27 03:00:00"],
+        ),
+        (
+            "CRON_TZ=Antarctica/Troll 30 1 * * *",
+            "2027-03-27T12:00:00Z",
+            ["2027-03-28 03:00:00", "2027-03-29 01:30:00"],
+        ),
+        // Three hours: Casey put its clock from 04:00 back to 01:00 on 11 March 2018.
+        (
+            "CRON_TZ=Antarctica/Casey 30 2 * * *",
+            "2018-03-10T12:00:00Z",
+            ["2018-03-11 02:30:00", "2018-03-12 02:30:00"],
+        ),
+        // The day before the change does not match, the gap is on the day that does.
+        (
+            "CRON_TZ=America/New_York 30 2 14 3 *",
+            "2027-03-01T00:00:00Z",
+            ["2027-03-14 03:00:00", "2028-03-14 02:30:00"],
+        ),
+    ] {
+        assert_eq!(next(spec, after, 2), wanted, "{spec}");
+    }
+}
+
+#[test]
+fn robfigs_policy_leaves_out_the_day_of_any_gap() {
+    for (spec, after, wanted) in [
+        (
+            "CRON_TZ=America/Sao_Paulo 0 0 * * *",
+            "2018-11-03T12:00:00Z",
+            "2018-11-05 00:00:00 -0200",
+        ),
+        (
+            "CRON_TZ=Australia/Lord_Howe 15 2 * * *",
+            "2027-10-02T12:00:00Z",
+            "2027-10-04 02:15:00 +1100",
+        ),
+        (
+            "CRON_TZ=Pacific/Chatham 0 3 * * *",
+            "2027-09-25T13:00:00Z",
+            "2027-09-27 03:00:00 +1345",
+        ),
+        (
+            "CRON_TZ=Antarctica/Troll 30 1 * * *",
+            "2027-03-27T12:00:00Z",
+            "2027-03-29 01:30:00 +0200",
+        ),
+        (
+            "CRON_TZ=Pacific/Apia 0 12 * * *",
+            "2011-12-29T23:00:00Z",
+            "2011-12-31 12:00:00 +1400",
+        ),
+    ] {
+        assert_eq!(robfig(spec, after, 1), [wanted], "{spec}");
+    }
+}
+
+#[test]
+fn what_is_always_in_the_gap_runs_at_its_end_or_never() {
+    // The second Sunday in March, when New York skips 02:30.
+    let schedule: Schedule = "CRON_TZ=America/New_York 30 2 8-14 3 +SUN".parse().unwrap();
+    let after = at("2026-01-01T00:00:00Z");
+    assert_eq!(schedule.next_after(after), Some(at("2026-03-08T07:00:00Z")));
+    assert_eq!(schedule.with_dst(DstPolicy::Robfig).next_after(after), None);
+}
+
+#[test]
+fn never_is_said_of_dates_that_never_come_and_not_of_those_that_are_past() {
+    for spec in [
+        "0 0 31 2 *",
+        "0 0 31 4,6,9,11 *",
+        "0 0 0 29 2 * 2100",
+        "* * 1W 2 +SAT,SUN",
+    ] {
+        let schedule: Schedule = spec.parse().unwrap();
+        assert!(schedule.never_fires(), "{spec}");
+        assert_eq!(
+            schedule.prev_before(DateTime::<Utc>::MAX_UTC),
+            None,
+            "{spec}"
+        );
+    }
+    for spec in [
+        "0 0 29 2 *",
+        "0 0 0 1 1 * 1970",
+        "@at 1999-01-01T00:00:00Z",
+        "@every 1h",
+    ] {
+        let schedule: Schedule = spec.parse().unwrap();
+        assert!(!schedule.never_fires(), "{spec}");
+    }
+}
+
+#[test]
+fn an_instant_comes_once() {
+    let instant = at("2030-01-31T01:00:00.25Z");
+    let schedule: Schedule = "@At 2030-01-31T09:00:00.25+08:00".parse().unwrap();
+    assert_eq!(
+        schedule.next_after(instant - TimeDelta::nanoseconds(1)),
+        Some(instant)
+    );
+    assert_eq!(schedule.next_after(instant), None);
+    assert_eq!(
+        schedule.prev_before(instant + TimeDelta::nanoseconds(1)),
+        Some(instant)
+    );
+    assert_eq!(schedule.prev_before(instant), None);
+    for spec in [
+        "@at",
+        "@at 2030-01-31",
+        "@at 2030-01-31T09:00:00",
+        "@at 1899-12-31T00:00:00Z",
+        "@at 2200-01-01T00:00:00Z",
+        "@at 2016-12-31T23:59:60Z",
+    ] {
+        let error = spec.parse::<Schedule>().expect_err(spec);
+        assert_eq!(error.kind(), SpecErrorKind::BadInstant, "{error}");
+    }
+}
+
+#[test]
+fn specs_that_robfig_reads_are_read_alike() {
+    // Pairs that have to mean the same.
+    for (spec, plain) in [
+        ("0/15 * * * *", "0,15,30,45 * * * *"),
+        ("5/15 * * * *", "5,20,35,50 * * * *"),
+        ("20-35/15 1 * * *", "20,35 1 * * *"),
+        (
+            "15/35 20-35/15 1/2 */2 * *",
+            "15,50 20,35 1,3,5,7,9,11,13,15,17,19,21,23 */2 * *",
+        ),
+        ("30 08 ? Jul Sun", "30 8 * 7 0"),
+        ("0 */70 1 * * *", "0 */60 1 * * *"),
+        ("3-59/60 1 * * *", "3 1 * * *"),
+        ("1,,2 1 * * *", "1,2 1 * * *"),
+        (",5 1 * * *", "5 1 * * *"),
+        ("5, 1 * * *", "5 1 * * *"),
+        ("0 0 * * mon-5", "0 0 * * 1-5"),
+        ("0 0 1 1-dec/3 *", "0 0 1 1,4,7,10 *"),
+        ("\t0   0\t1  *\n* ", "0 0 1 * *"),
+        ("CRON_TZ=UTC  5 * * * *", "5 * * * *"),
+        ("TZ=Asia/Tokyo @midnight", "CRON_TZ=Asia/Tokyo 0 0 * * *"),
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
+        ("@monthly", "0 0 1 * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@daily", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+        ("0 0 * * SUN-SUN", "0 0 * * SUN"),
+        ("0 0 * * 0-SUN", "0 0 * * SUN"),
+    ] {
+        let read = |spec: &str| spec.parse::<Schedule>().unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(read(spec), read(plain), "{spec}");
+    }
+}
+
+#[test]
+fn what_robfig_refuses_or_misreads_is_read_or_refused() {
+    for spec in [
+        "0 0 * * 7",
+        "0 0 * * 5-7",
+        "0 0 * * SAT-SUN",
+        "0 0 0 1 1 * 2030",
+        "0 0 L * *",
+        "0 0 15W * *",
+        "0 0 * * FRI#2",
+        "0 0 13 * +FRI",
+        "@Daily",
+        "@EVERY 90s",
+    ] {
+        assert!(spec.parse::<Schedule>().is_ok(), "{spec}");
+    }
+    for (spec, kind) in [
+        (", * * * *", SpecErrorKind::EmptyField),
+        ("*-5 * * * *", SpecErrorKind::NotANumber),
+        ("+5 * * * *", SpecErrorKind::NotANumber),
+        ("@every 0s", SpecErrorKind::BadDuration),
+        ("@every -1m", SpecErrorKind::BadDuration),
+        ("@every 9ms", SpecErrorKind::BadDuration),
+        ("TZ= 0 0 * * *", SpecErrorKind::BadZone),
+        ("TZ=Local 0 0 * * *", SpecErrorKind::BadZone),
+        ("TZ=UTC", SpecErrorKind::Empty),
+        ("CRON_TZ=UTC  ", SpecErrorKind::Empty),
+        ("@reboot", SpecErrorKind::UnknownDescriptor),
+        ("@startup", SpecErrorKind::UnknownDescriptor),
+        ("@after 5m", SpecErrorKind::UnknownDescriptor),
+        ("@daily !", SpecErrorKind::UnknownDescriptor),
+        ("0 0 0 * * * * *", SpecErrorKind::FieldCount),
+    ] {
+        let error = spec.parse::<Schedule>().expect_err(spec);
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    let long = "0 0 * * *".to_owned() + &" ".repeat(1016);
+    assert_eq!(long.len(), 1025);
+    let error = long.parse::<Schedule>().unwrap_err();
+    assert_eq!(error.kind(), SpecErrorKind::TooLong);
+    assert!(long[..1024].parse::<Schedule>().is_ok());
+}
+
+#[test]
+fn the_worst_specs_take_little_time() {
+    let worst = [
+        "1W,2W,3W,28W,29W,30W,31W,LW,L-1W,L-9W * * 2 +SAT,SUN".to_owned(),
+        "* * * * * * ".to_owned() + &"1970/2,".repeat(140),
+        "*/1,".repeat(200) + "1 * * 31 2 *",
+        "CRON_TZ=America/New_York 30 2 8-14 3 +SUN".to_owned(),
+        "CRON_TZ=Europe/Dublin 30 1 25-31 3 +SUN".to_owned(),
+        "TZ=Eurooe/Belrin * * * * *".to_owned(),
+        "CRON_TZ=".to_owned() + &"E".repeat(40) + " * * * * *",
+    ];
+    let start = std::time::Instant::now();
+    for spec in &worst {
+        if let Ok(schedule) = spec.parse::<Schedule>() {
+            let schedule = schedule.with_dst(DstPolicy::Robfig);
+            let _ = schedule.next_after(at("2026-01-01T00:00:00Z"));
+            let _ = schedule.prev_before(at("2026-01-01T00:00:00Z"));
+        }
+    }
+    // Without optimisation and on a loaded machine; released builds need less than a millisecond
+    // for each.
+    let each = start.elapsed() / worst.len() as u32;
+    assert!(each.as_millis() < 250, "{each:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn back_and_forth_are_inverse(
+        plain in plain_spec(), odd in odd_spec(), zone in zone(),
+        second in -2_208_988_800_i64..7_258_118_400, robfig: bool,
+    ) {
+        let dst = if robfig { DstPolicy::Robfig } else { DstPolicy::RunOnce };
+        let now = DateTime::from_timestamp(second, 0).unwrap();
+        for spec in [plain, odd] {
+            let Ok(schedule) = Schedule::parse_in(&spec, zone) else { continue };
+            let schedule = schedule.with_dst(dst);
+            let second = TimeDelta::seconds(1);
+            if let Some(next) = schedule.next_after(now) {
+                prop_assert_eq!(schedule.prev_before(next + second), Some(next));
+                prop_assert!(schedule.prev_before(next).is_none_or(|prev| prev <= now));
+            }
+            if let Some(prev) = schedule.prev_before(now) {
+                prop_assert_eq!(schedule.next_after(prev - second), Some(prev));
+                prop_assert!(schedule.next_after(prev).is_none_or(|next| next >= now));
+            }
+            prop_assert!(!schedule.explain().is_empty());
+        }
+    }
 }
