@@ -26,7 +26,9 @@
 //! ```
 
 mod clock;
+mod conformance;
 mod observer;
 
 pub use clock::{SkewedClock, TestClock};
+pub use conformance::{LockUnderTest, lock_conformance};
 pub use observer::RecordingObserver;

@@ -2,6 +2,7 @@
 
 mod address;
 mod builder;
+mod check;
 mod connection;
 mod fault;
 mod keys;
@@ -11,22 +12,18 @@ mod reply;
 mod script;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use deadpool_redis::redis::{self, Pipeline, Value};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::redis::connection::{Channel, Replies, Server};
+use crate::lock::redis::connection::{Channel, Server};
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
 use crate::lock::state::State;
-use crate::lock::{
-    Acquired, Claim, Completion, FencingToken, Grant, LastFired, Lock, Released, Renewed, Token,
-};
+use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
 use crate::task::TaskName;
 
 pub use builder::RedisLockBuilder;
@@ -81,6 +78,8 @@ struct Inner {
     claims: Channel,
     renewals: Channel,
     releases: Channel,
+    /// Advice is given once: checks may be many.
+    has_warned: AtomicBool,
 }
 
 impl RedisLock {
@@ -110,6 +109,7 @@ impl RedisLock {
                 renewals: channel(),
                 releases: channel(),
                 server,
+                has_warned: AtomicBool::new(false),
             }),
         }
     }
@@ -252,43 +252,16 @@ impl Lock for RedisLock {
         Ok(found)
     }
 
-    /// Reaches the server, loads the scripts, and takes, renews and releases a lock of its own
-    /// that ends within a second: only that shows that the server accepts writes and the user has
-    /// all rights.
+    /// Tries everything that the lock will do, on keys of its own that end within a second.
     async fn check(&self) -> Result<()> {
-        let keys = &self.inner.keys;
-        let (claim, grant) = probe()?;
-        let mut pipeline = Pipeline::new();
-        pipeline.ignore_errors();
-        pipeline.cmd("PING");
-        for script in [&*ACQUIRE, &*RENEW, &*RELEASE] {
-            pipeline.add_command(script.load());
-        }
-        pipeline.add_command(ACQUIRE.call(&[reply::acquire_request(keys, &claim)]));
-        pipeline.add_command(RENEW.call(&[reply::renew_request(keys, &grant)]));
-        let release = reply::release_request(keys, &grant, Completion::Abandoned);
-        pipeline.add_command(RELEASE.call(&[release]));
-        const STEPS: [&str; 7] = [
-            "PING",
-            "SCRIPT LOAD of acquire",
-            "SCRIPT LOAD of renew",
-            "SCRIPT LOAD of release",
-            "EVALSHA of acquire",
-            "EVALSHA of renew",
-            "EVALSHA of release",
-        ];
-
         let channel = self.borrowed();
-        let address = channel.address();
-        let Replies { values, resent } = channel
-            .send(&pipeline)
-            .await
-            .map_err(|f| f.error(address))?;
-        for (step, value) in STEPS.iter().zip(values) {
-            if let Err(error) = value {
-                let fault = script::reply_fault(&error, resent);
-                return Err(fault.error(address).context(format_args!("{step} failed")));
-            }
+        let may_evict = check::check(&channel, &self.inner.keys).await?;
+        if may_evict && !self.inner.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                address = %channel.address(),
+                "this redis evicts keys when its memory is full, locks and the record of fired \
+                 instants included: set maxmemory-policy to noeviction"
+            );
         }
         Ok(())
     }
@@ -303,28 +276,6 @@ fn untimed<T>(results: Vec<Result<(i64, T)>>) -> Vec<Result<T>> {
         .into_iter()
         .map(|result| result.map(|(_, answer)| answer))
         .collect()
-}
-
-/// A claim on a task of nobody's, and the grant that it would get.
-fn probe() -> Result<(Claim, Grant)> {
-    let random = || u128::from(RandomState::new().hash_one(0_u8));
-    let token = Token::from_bits(random() << 64 | random());
-    let task: TaskName = format!("tasklock.check.{}", token.as_str()).parse()?;
-    let second = Duration::from_secs(1);
-    // The server's clock need not agree with ours for this.
-    let always = Duration::from_secs(100 * 365 * 86_400);
-    let mut claim = Claim::new(
-        task,
-        DateTime::<Utc>::UNIX_EPOCH + always / 2,
-        token,
-        "check",
-    )
-    .ttl(second)
-    .early(always)
-    .late(always);
-    claim.keep = second;
-    let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
-    Ok((claim, grant))
 }
 
 impl fmt::Debug for RedisLock {

@@ -271,7 +271,7 @@ impl Bounds {
     /// A number or a name.
     fn value(&self, part: Piece<'_>) -> Result<u32, Fault> {
         let is_it = |name: &&str| part.text.eq_ignore_ascii_case(name);
-        match self.names.iter().position(|name| is_it(&name)) {
+        match self.names.iter().position(is_it) {
             Some(index) => Ok(self.min + index as u32),
             None => number(part),
         }

@@ -377,7 +377,7 @@ fn hint_for_aws(fields: &[Piece<'_>]) -> Option<String> {
         .and_then(|y| y.parse().ok())
         .is_some_and(|y: u32| y >= 1970);
     let is_weekday = |name: &&str| month.text.to_ascii_uppercase().contains(*name);
-    (is_year || DAY_OF_WEEK.names.iter().any(|n| is_weekday(n))).then(|| {
+    (is_year || DAY_OF_WEEK.names.iter().any(is_weekday)).then(|| {
         "six fields are second, minute, hour, day of month, month, day of week; a year is the \
          seventh"
             .to_owned()

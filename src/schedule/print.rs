@@ -138,7 +138,7 @@ impl List<'_, '_> {
             let all = |step: &u32| (min..=max).step_by(*step as usize).all(&has);
             let step = (2..=max).find(all).unwrap_or(max + 1);
             self.item(format_args!("*/{step}"))?;
-            values.retain(|n| (n - min) % step != 0);
+            values.retain(|n| !(n - min).is_multiple_of(step));
         }
         match values.as_slice() {
             [] => Ok(()),

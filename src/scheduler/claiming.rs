@@ -349,13 +349,29 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
 /// Another run of the task goes on, or its owner is dead and its lease has not ended yet. Waits for
 /// that lease to end; a newer firing of the task that comes due meanwhile takes this one's place.
 fn wait_for_holder(engine: &Arc<Engine>, open: Open, holder: Holder) {
+    let Firing { entry, fire_time } = &open.firing;
     let waker = CancellationToken::new();
-    if !open
-        .firing
-        .entry
-        .slot()
-        .hold(open.firing.fire_time, Hold::Holder(waker.clone()))
-    {
+    let (is_front, displaced) = {
+        let mut slot = entry.slot();
+        if slot.has_waiting() {
+            (true, Some(slot.drop_all_but_newest()))
+        } else {
+            (slot.hold(*fire_time, Hold::Holder(waker.clone())), None)
+        }
+    };
+    if let Some(older) = displaced {
+        // A newer one is here already.
+        for fire_time in older {
+            engine.decide(entry, fire_time, Decision::Overlap, None);
+        }
+        return settle(
+            engine,
+            &open.firing,
+            Decision::Overlap,
+            holder.owner.map(Into::into),
+        );
+    }
+    if !is_front {
         return;
     }
     let engine = engine.clone();

@@ -137,6 +137,16 @@ impl Slot {
         }
     }
 
+    /// Takes out all that wait but the newest.
+    pub(crate) fn drop_all_but_newest(&mut self) -> Vec<DateTime<Utc>> {
+        let older = self.waiting.len().saturating_sub(1);
+        self.waiting.drain(..older).collect()
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Makes the first waiting one the front.
     pub(crate) fn promote_waiting(&mut self) {
         if let Some(fire_time) = self.waiting.pop_front() {

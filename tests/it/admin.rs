@@ -143,7 +143,7 @@ async fn a_store_that_does_not_answer_degrades_readiness_and_leaves_liveness_alo
     let store = store.get().unwrap();
     bench.task("often", "* * * * * *", |_| async { Ok(()) });
     bench.start().await;
-    store.from_now(LockOperation::Acquire, Fault::NotSent);
+    store.always(LockOperation::Acquire, Fault::NotSent);
     let patience = Duration::from_secs(10);
     bench
         .seen

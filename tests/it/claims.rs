@@ -51,7 +51,7 @@ async fn a_lost_reply_does_not_lock_us_out_of_our_own_lock() {
 async fn a_store_that_is_down_past_the_misfire_threshold_ends_the_firing_and_nothing_is_left_locked()
  {
     let (bench, lock) = scripted(|b| b);
-    lock.from_now(LockOperation::Acquire, Fault::ReplyLost);
+    lock.always(LockOperation::Acquire, Fault::ReplyLost);
     lock.next(LockOperation::Release, [Fault::NotSent, Fault::NotSent]);
     bench.task_with(
         "a",
@@ -116,7 +116,7 @@ async fn when_the_store_comes_back_firing_resumes_within_a_second_and_only_both_
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_us_is_not_asked_again_for_the_same_firing() {
     let (bench, lock) = scripted(|b| b);
-    lock.from_now(LockOperation::Acquire, Fault::Denied);
+    lock.always(LockOperation::Acquire, Fault::Denied);
     bench.task("a", &at(1), |_| async { Ok(()) });
     bench.start().await;
     pass(30.0).await;
@@ -258,6 +258,21 @@ async fn a_newer_firing_takes_the_place_of_one_that_waits_for_a_dead_owner() {
         [Overlap, Overlap, Started, Started]
     );
     assert_eq!(bench.fired("a"), ["10:00:12", "10:00:16"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_finds_several_firings_due_and_a_dead_owner_goes_on_firing() {
+    let (bench, lock) = scripted(|b| b);
+    take(&lock.inner, "a", "2026-11-21T10:00:00Z", 7).await; // its lease ends at 10
+    pass(4.5).await; // 1 to 4 are due
+    bench.task("a", "* * * * * *", |_| async { Ok(()) });
+    bench.start().await;
+    pass(10.0).await;
+    assert_eq!(
+        bench.fired("a"),
+        ["10:00:10", "10:00:11", "10:00:12", "10:00:13", "10:00:14"]
+    );
+    assert_eq!(bench.seen.decisions("a").len(), 14);
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,6 +65,8 @@ fn modules() -> Vec<(String, String)> {
             .collect();
         (name, code.join("\n"))
     };
+    // Files that hold only tests may do what tests do.
+    files.retain(|path| !path.ends_with("tests.rs") && !path.ends_with("model_test.rs"));
     let all: Vec<_> = files
         .into_iter()
         .map(read)

@@ -81,7 +81,7 @@ async fn a_lease_that_somebody_else_took_drops_the_run_at_the_next_renewal() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_cannot_be_renewed_drops_the_run_before_the_store_frees_it() {
     let (bench, lock) = bench();
-    lock.from_now(LockOperation::Renew, Fault::NotSent);
+    lock.always(LockOperation::Renew, Fault::NotSent);
     let dropped_at = Arc::new(std::sync::Mutex::new(None));
     struct AtDrop(Arc<std::sync::Mutex<Option<tokio::time::Instant>>>);
     impl Drop for AtDrop {
@@ -119,7 +119,7 @@ async fn the_trust_window_counts_from_the_request_and_not_from_the_answer() {
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(2))],
     );
-    lock.from_now(LockOperation::Renew, Fault::NotSent);
+    lock.always(LockOperation::Renew, Fault::NotSent);
     register(&bench, 9, two_minutes);
     bench.start().await;
     // Asked at 1 s, answered at 3 s; 9 s of lease less 1 s of margin end at 9 s.

@@ -406,9 +406,8 @@ fn oracle(
     let mut last_wall = from.with_timezone(&zone).naive_local();
     while t <= to {
         let wall = t.with_timezone(&zone).naive_local();
-        let before = (t - TimeDelta::seconds(1))
-            .with_timezone(&zone)
-            .naive_local();
+        let before = last_wall;
+        last_wall = wall;
         let is_second_pass = match zone.from_local_datetime(&wall) {
             LocalResult::Ambiguous(first, _) => first.with_timezone(&Utc) != t,
             _ => false,

@@ -228,7 +228,7 @@ async fn firings_that_wait_are_decided_as_draining() {
     );
     scripted
         .unwrap()
-        .from_now(LockOperation::Acquire, Fault::NotSent);
+        .always(LockOperation::Acquire, Fault::NotSent);
     bench.task("a", "* * * * * *", |_| async { Ok(()) });
     bench.start().await;
     pass(2.5).await;

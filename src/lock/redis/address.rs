@@ -215,7 +215,7 @@ mod tests {
             ("redis:///2", "no host"),
             ("redis://:hunter2@", "not a URL"),
             ("redis://h:99999", "invalid port number"),
-            ("redis://:pa/hunter2@h", "invalid port number"),
+            ("redis://:pa/hunter2@h", "percent-encoded"),
             ("redis://h/hunter2", "not a database number"),
             ("redis://h/-1", "not a database number"),
             ("redis://h/1/2", "not a database number"),

@@ -101,6 +101,7 @@ impl RedisLockBuilder {
                 self.pool_size
             )));
         }
+        let keys = Keys::new(self.prefix)?;
         let mut address = Address::parse(&self.url)?;
         if let Some(pem) = self.ca_certificate {
             address = address.trusting(pem)?;
@@ -118,12 +119,12 @@ impl RedisLockBuilder {
             create: Some(self.connect_timeout * 2),
             recycle: Some(Duration::from_millis(250)),
         };
-        let connect_limit = limits
-            .wait
+        // The pool's own limits, and the first answer.
+        let connect_limit = [limits.wait, limits.create, limits.recycle]
             .into_iter()
-            .chain(limits.create)
-            .chain(limits.recycle)
-            .sum();
+            .flatten()
+            .sum::<Duration>()
+            + self.response_timeout;
         let pool = Pool::builder(manager)
             .max_size(self.pool_size)
             .timeouts(limits)
@@ -135,7 +136,7 @@ impl RedisLockBuilder {
             pool,
             connect_limit,
         });
-        Ok(RedisLock::new(server, Keys::new(self.prefix)))
+        Ok(RedisLock::new(server, keys))
     }
 }
 

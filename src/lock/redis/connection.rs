@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{Pipeline, RedisResult, Value};
+use deadpool_redis::redis::{self, Pipeline, RedisResult, Value};
 use deadpool_redis::{Connection, Pool};
 
 use crate::lock::redis::address::Address;
@@ -37,6 +37,26 @@ pub(super) struct Server {
 impl Server {
     /// So many time-outs in a row mean that the path is dead.
     const TIMEOUTS: u32 = 2;
+
+    /// A connection that has answered.
+    async fn connection(&self) -> Result<Connection, Fault> {
+        let connection = self
+            .pool
+            .get()
+            .await
+            .map_err(|e| fault::classify_pool(&e))?;
+        // A server that wants a password hangs up at a request of more than ten words, without
+        // saying why. A short one is answered.
+        let ping = redis::cmd("PING").exec_async(&mut connection.clone()).await;
+        match ping {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                drop(Connection::take(connection));
+                self.empty_pool();
+                Err(fault::classify(&error, Phase::Connect))
+            }
+        }
+    }
 
     fn empty_pool(&self) {
         self.pool.retain(|_, _| false);
@@ -192,7 +212,7 @@ impl Channel {
                 return Err(failure.clone());
             }
         }
-        let connected = self.server.pool.get().await;
+        let connected = self.server.connection().await;
         let mut slot = self.slot();
         slot.attempts += 1;
         match connected {
@@ -206,8 +226,7 @@ impl Channel {
                 });
                 Ok(kept.lend())
             }
-            Err(error) => {
-                let fault = fault::classify_pool(&error);
+            Err(fault) => {
                 slot.failure = Some(fault.clone());
                 Err(fault)
             }

@@ -179,7 +179,7 @@ pub(super) fn classify(error: &RedisError, phase: Phase) -> Fault {
         return fault(rule.kind, rule.remedy, rule.text, error.to_string());
     }
     if let Some(tls) = tls_cause(error) {
-        let text = "no trust by TLS: give ca_certificate for a private CA, and check that the \
+        let text = "no TLS connection: give ca_certificate for a private CA, and check that the \
                     certificate names this host and that the port speaks TLS";
         return fault(
             ErrorKind::InvalidConfig,
@@ -213,6 +213,12 @@ pub(super) fn classify(error: &RedisError, phase: Phase) -> Fault {
             ),
         };
         return fault(kind, remedy, text, detail);
+    }
+    if phase == Phase::Connect && error.kind() == RedisErrorKind::InvalidClientConfig {
+        // The address was read before: it is its host that has no address.
+        let text = "no connection";
+        let kind = ErrorKind::StoreUnavailable;
+        return fault(kind, Remedy::Drop, text, error.to_string());
     }
     // What is left says that we and the server do not speak the same language.
     let remedy = if error.is_unrecoverable_error() {
@@ -273,3 +279,6 @@ fn tls_cause(error: &RedisError) -> Option<&rustls::Error> {
     };
     io.get_ref()?.downcast_ref()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The names of the two keys of a task.
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::task::TaskName;
 
 /// Where tasks keep their keys: `<prefix>task:lock:<name>` and its companion.
@@ -9,8 +10,15 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(prefix: String) -> Self {
-        Self { prefix }
+    pub(super) fn new(prefix: String) -> Result<Self> {
+        if prefix.contains(['{', '}']) && !has_tag(&prefix) {
+            // Such braces would put the two keys of a task into different slots.
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "the prefix of a RedisLock has braces that hold nothing: write {tag} or none",
+            ));
+        }
+        Ok(Self { prefix })
     }
 
     /// The lock: a plain string key that ends by itself. Its name is a contract with other clients
@@ -49,10 +57,18 @@ mod tests {
             ("app:", "app:task:lock:a.b", "{app:task:lock:a.b}:state"),
             ("{app}:", "{app}:task:lock:a.b", "{app}:task:lock:a.b:state"),
         ] {
-            let keys = Keys::new(prefix.to_owned());
+            let keys = Keys::new(prefix.to_owned()).unwrap();
             let task = "a.b".parse().unwrap();
             assert_eq!(keys.lock(&task), lock);
             assert_eq!(keys.state(&task), state);
+        }
+    }
+
+    #[test]
+    fn braces_that_are_no_tag_are_refused() {
+        for prefix in ["{", "}", "a}b", "x{}y"] {
+            let error = Keys::new(prefix.to_owned()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{prefix}");
         }
     }
 }

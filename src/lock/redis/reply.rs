@@ -170,3 +170,94 @@ fn text(value: &Value) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Token;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn entry(code: i64, n1: i64, n2: i64, attempt: i64, status: &str, owner: &str) -> Vec<Value> {
+        let numbers = [code, n1, n2, attempt].map(Value::Int);
+        let mut entry = numbers.to_vec();
+        entry.extend([bulk(status), bulk(owner)]);
+        entry
+    }
+
+    fn claim() -> Claim {
+        let task = "a".parse().unwrap();
+        let fire_time = DateTime::from_timestamp_millis(1_000).unwrap();
+        Claim::new(task, fire_time, Token::from_bits(1), "me")
+    }
+
+    #[test]
+    fn answers_of_the_script_are_read() {
+        let claim = claim();
+        let held = |owner: Option<&str>, ms: Option<u64>| {
+            Acquired::Held(Holder {
+                owner: owner.map(str::to_owned),
+                remaining: ms.map(Duration::from_millis),
+            })
+        };
+        let grant = |ms| {
+            let fence = FencingToken::new(7);
+            Acquired::Granted(Grant::new(&claim, fence, 2, Duration::from_millis(ms)))
+        };
+        for (entry, expected) in [
+            (entry(0, 7, 30_000, 2, "R", "me"), grant(30_000)),
+            (entry(1, 7, 12, 2, "R", "me"), grant(12)),
+            (entry(1, 7, -1, 2, "R", "me"), grant(30_000)),
+            (entry(4, 0, 5, 1, "R", "b"), held(Some("b"), Some(5))),
+            (entry(4, 0, 5, 1, "R", ""), held(Some(""), Some(5))),
+            (entry(4, 0, -1, 0, "", ""), held(None, None)),
+            (entry(6, 0, 0, 0, "S", "me"), Acquired::Burned),
+        ] {
+            assert_eq!(acquired(&claim, &entry), Some(expected), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn answers_of_another_shape_are_refused() {
+        let claim = claim();
+        for bad in [
+            vec![],
+            vec![Value::Int(0)],
+            entry(0, 7, 1, 1, "R", "me")[..5].to_vec(),
+            vec![Value::Nil; 6],
+            entry(9, 0, 0, 0, "", ""),
+            entry(-1, 0, 0, 0, "", ""),
+            entry(0, -7, 1, 1, "R", "me"),
+            entry(0, 7, -2, 1, "R", "me"),
+            entry(0, 7, 1, -1, "R", "me"),
+            entry(2, 0, 0, 0, "X", "me"),
+            entry(2, 0, 0, 0, "", "me"),
+            entry(3, i64::MAX, 0, 0, "S", "me"),
+            entry(5, -1, 0, 0, "", ""),
+        ] {
+            assert_eq!(acquired(&claim, &bad), None, "{bad:?}");
+        }
+        for bad in [
+            vec![],
+            vec![Value::Int(3), Value::Int(0), bulk("")],
+            vec![Value::Int(0), Value::Int(2), bulk("")],
+            vec![Value::Int(0), Value::Int(0), Value::Nil],
+        ] {
+            assert_eq!(renewed(&bad), None, "{bad:?}");
+            assert_eq!(released(&bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn no_number_is_too_large_for_the_scripts() {
+        let mut claim = claim().ttl(Duration::MAX - Duration::from_secs(1));
+        claim.late = Duration::MAX;
+        claim.keep = Duration::MAX;
+        let keys = Keys::new(String::new()).unwrap();
+        let args = acquire_request(&keys, &claim).args;
+        assert_eq!(args[2], "1000000000");
+        assert_eq!(args[4..6], ["4503599627370496", "4503599627370496"]);
+    }
+}

@@ -99,18 +99,26 @@ impl Script {
         let mut pipeline = Pipeline::with_capacity(calls.len() + 1);
         pipeline.ignore_errors();
         if load == Load::First {
-            pipeline.add_command(self.load()).ignore();
+            pipeline.add_command(self.load());
         }
         for call in calls {
             pipeline.add_command(self.call(call));
         }
-        match channel.send(&pipeline).await {
-            Ok(Replies { values, resent }) => values
-                .into_iter()
-                .map(|value| value.map_err(|e| reply_fault(&e, resent)))
-                .collect(),
-            Err(fault) => calls.iter().map(|_| Err(fault.clone())).collect(),
+        let all = |fault: Fault| calls.iter().map(|_| Err(fault.clone())).collect();
+        let Replies { values, resent } = match channel.send(&pipeline).await {
+            Ok(replies) => replies,
+            Err(fault) => return all(fault),
+        };
+        let mut values = values.into_iter();
+        if load == Load::First
+            && let Some(Err(error)) = values.next()
+        {
+            // Why it could not be taught says more than that it does not know.
+            return all(reply_fault(&error, resent));
         }
+        values
+            .map(|value| value.map_err(|e| reply_fault(&e, resent)))
+            .collect()
     }
 
     /// Turns the reply to one call into the answers to its requests.

@@ -144,7 +144,8 @@ impl RedisServer {
         let Self { port, options, .. } = self;
         let dir = self.dir.path().display();
         let mut lines = vec![
-            "bind 127.0.0.1".to_owned(),
+            // The second is a host that its certificate does not name.
+            "bind 127.0.0.1 -127.0.0.2".to_owned(),
             format!("dir {dir}"),
             format!("logfile {dir}/log"),
             format!("unixsocket {dir}/socket"),

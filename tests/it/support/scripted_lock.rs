@@ -59,7 +59,7 @@ impl ScriptedLock {
     }
 
     /// All requests of this operation meet this fault from now on.
-    pub fn from_now(&self, operation: LockOperation, fault: Fault) {
+    pub fn always(&self, operation: LockOperation, fault: Fault) {
         let mut scripts = self.scripts.lock().unwrap();
         scripts.standing.retain(|(o, _)| *o != operation);
         scripts.standing.push((operation, fault));
@@ -67,7 +67,7 @@ impl ScriptedLock {
 
     pub fn everything(&self, fault: Fault) {
         for operation in LockOperation::ALL {
-            self.from_now(*operation, fault.clone());
+            self.always(*operation, fault.clone());
         }
         self.scripts.lock().unwrap().checks = Some(fault);
     }

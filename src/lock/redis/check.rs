@@ -1,0 +1,132 @@
+//! Whether a server can serve the lock.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deadpool_redis::redis::{self, Pipeline};
+
+use crate::error::Result;
+use crate::lock::redis::connection::{Channel, Replies};
+use crate::lock::redis::keys::Keys;
+use crate::lock::redis::reply;
+use crate::lock::redis::script::{self, ACQUIRE, RELEASE, RENEW};
+use crate::lock::{Claim, Completion, FencingToken, Grant, Token};
+use crate::task::TaskName;
+
+/// Reaches the server, loads the scripts, tries every command that they use, and takes, renews and
+/// releases a lock of its own that ends within a second: only that shows that the server accepts
+/// writes and that the user has every right. Answers whether the server may throw locks away.
+pub(super) async fn check(channel: &Channel, keys: &Keys) -> Result<bool> {
+    let (claim, grant) = probe()?;
+    let (lock, state) = (keys.lock(claim.task()), keys.state(claim.task()));
+    let on_state = |name: &str| redis::cmd(name).arg(&state).clone();
+    let steps = [
+        ("SCRIPT LOAD", ACQUIRE.load()),
+        ("SCRIPT LOAD", RENEW.load()),
+        ("SCRIPT LOAD", RELEASE.load()),
+        // One by one first: what a script may not do it does not tell by name.
+        ("TIME", redis::cmd("TIME")),
+        ("MGET", redis::cmd("MGET").arg(&lock).arg(&state).clone()),
+        ("SET", on_state("SET").arg("").arg("PX").arg(1000).clone()),
+        ("EXPIRE", on_state("EXPIRE").arg(1).clone()),
+        ("PEXPIRE", on_state("PEXPIRE").arg(1000).clone()),
+        ("PTTL", on_state("PTTL")),
+        ("DEL", on_state("DEL")),
+        (
+            "EVALSHA to acquire",
+            ACQUIRE.call(&[reply::acquire_request(keys, &claim)]),
+        ),
+        (
+            "EVALSHA to renew",
+            RENEW.call(&[reply::renew_request(keys, &grant)]),
+        ),
+        (
+            "EVALSHA to release",
+            RELEASE.call(&[reply::release_request(keys, &grant, Completion::Abandoned)]),
+        ),
+    ];
+    let mut pipeline = Pipeline::with_capacity(steps.len());
+    pipeline.ignore_errors();
+    let names = steps.map(|(name, command)| {
+        pipeline.add_command(command);
+        name
+    });
+
+    // Last, and without a name: a user without this right does as well without the advice.
+    pipeline.cmd("INFO").arg("memory");
+
+    // Getting a connection includes a PING.
+    let address = channel.address();
+    let Replies { values, resent } = channel
+        .send(&pipeline)
+        .await
+        .map_err(|f| f.error(address))?;
+    let mut values = values.into_iter();
+    for (name, value) in names.iter().zip(values.by_ref()) {
+        if let Err(error) = value {
+            let error = script::reply_fault(&error, resent).error(address);
+            return Err(error.context(format_args!("{name} failed")));
+        }
+    }
+    let info = match values.next() {
+        Some(Ok(info)) => redis::from_redis_value::<String>(info).unwrap_or_default(),
+        _ => String::new(),
+    };
+    Ok(may_evict(&info))
+}
+
+/// Whether a server that says this of its memory throws keys away when it is full.
+fn may_evict(info: &str) -> bool {
+    let value = |name: &str| {
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
+    };
+    value("maxmemory").is_some_and(|limit| limit != "0")
+        && value("maxmemory_policy").is_some_and(|policy| policy != "noeviction")
+}
+
+/// A claim on a task of nobody's, and the grant that it would get.
+fn probe() -> Result<(Claim, Grant)> {
+    let random = || u128::from(RandomState::new().hash_one(0_u8));
+    let token = Token::from_bits(random() << 64 | random());
+    let task: TaskName = format!("tasklock.check.{}", token.as_str()).parse()?;
+    let second = Duration::from_secs(1);
+    // The server's clock need not agree with ours for this.
+    let always = Duration::from_secs(100 * 365 * 86_400);
+    let mut claim = Claim::new(
+        task,
+        DateTime::<Utc>::UNIX_EPOCH + always / 2,
+        token,
+        "check",
+    )
+    .ttl(second)
+    .early(always)
+    .late(always);
+    claim.keep = second;
+    let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
+    Ok((claim, grant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_evict;
+
+    #[test]
+    fn a_server_that_throws_keys_away_is_recognised() {
+        for (limit, policy, expected) in [
+            ("0", "allkeys-lru", false),
+            ("1000", "noeviction", false),
+            ("1000", "allkeys-lru", true),
+            ("1000", "volatile-ttl", true),
+        ] {
+            let info = format!(
+                "# Memory\r\nused_memory:1\r\nmaxmemory:{limit}\r\nmaxmemory_human:0B\r\n\
+                 maxmemory_policy:{policy}\r\n"
+            );
+            assert_eq!(may_evict(&info), expected, "{info}");
+        }
+        assert!(!may_evict(""));
+    }
+}
