@@ -113,10 +113,17 @@ pub(crate) struct Renewer {
     lock: Arc<dyn Lock>,
     clock: Arc<dyn Clock>,
     // Held for a look-up or a sweep, never across an await.
-    leases: Mutex<HashMap<Token, Entry>>,
+    leases: Mutex<Leases>,
     added: Notify,
     /// In percent, of the renewal interval: instances that fired together do not renew together.
     spread: u32,
+}
+
+#[derive(Debug, Default)]
+struct Leases {
+    entries: HashMap<Token, Entry>,
+    /// When the renewer looks next, unless it is woken; `None` while it sleeps for good.
+    wakes_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -147,14 +154,19 @@ impl Renewer {
             lease: lease.clone(),
             due,
         };
-        self.leases().insert(lease.grant().token.clone(), entry);
-        self.added.notify_one();
+        let mut leases = self.leases();
+        leases.entries.insert(lease.grant().token.clone(), entry);
+        // A thousand leases granted together wake it once, not a thousand times.
+        if leases.wakes_at.is_none_or(|at| due < at) {
+            leases.wakes_at = Some(due);
+            self.added.notify_one();
+        }
     }
 
     /// Stops renewing `lease`. A renewal on its way does no harm: the lock does not bring a
     /// released lease back.
     pub(crate) fn remove(&self, lease: &Lease) {
-        self.leases().remove(&lease.grant().token);
+        self.leases().entries.remove(&lease.grant().token);
     }
 
     /// Renews until `stop`.
@@ -186,6 +198,7 @@ impl Renewer {
             e.lease.loss(now) != Some(LeaseLoss::Taken) && e.due <= soon
         };
         leases
+            .entries
             .values()
             .filter(is_due)
             .map(|e| e.lease.clone())
@@ -195,12 +208,12 @@ impl Renewer {
     /// How long until there is something to do. At most a second while there are leases, so that
     /// the end of one is seen even if the machine was suspended meanwhile.
     fn wait(&self, now: Duration) -> Option<Duration> {
-        let leases = self.leases();
-        let next = leases.values().map(|e| e.due).min()?;
-        Some(
-            next.saturating_sub(now)
-                .clamp(Duration::from_millis(1), Duration::from_secs(1)),
-        )
+        let mut leases = self.leases();
+        let next = leases.entries.values().map(|e| e.due).min();
+        let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(1));
+        let wait = next.map(|next| next.saturating_sub(now).clamp(shortest, longest));
+        leases.wakes_at = wait.map(|wait| now + wait);
+        wait
     }
 
     async fn renew(&self, due: Vec<Lease>) {
@@ -210,7 +223,7 @@ impl Renewer {
         let now = self.clock.monotonic();
         let mut leases = self.leases();
         for (lease, answer) in due.iter().zip(answers) {
-            let Some(entry) = leases.get_mut(&lease.grant().token) else {
+            let Some(entry) = leases.entries.get_mut(&lease.grant().token) else {
                 continue;
             };
             entry.due = match answer {
@@ -232,7 +245,7 @@ impl Renewer {
         grant.ttl / 3 * (100 - self.spread) / 100
     }
 
-    fn leases(&self) -> MutexGuard<'_, HashMap<Token, Entry>> {
+    fn leases(&self) -> MutexGuard<'_, Leases> {
         // Every write is one insert, remove or field: nothing is left half done by a panic.
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
