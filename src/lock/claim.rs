@@ -50,7 +50,7 @@ impl Claim {
 
     /// How long the lease lasts unless renewed; rounded up to whole seconds. Default: 30 s.
     #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         self.ttl = Duration::from_secs(seconds.max(1));
         self
@@ -58,7 +58,7 @@ impl Claim {
 
     /// How far before the fire time, by the store's clock, the lease may be taken. Default: 1 s.
     #[must_use]
-    pub fn early(mut self, early: Duration) -> Self {
+    pub fn with_early(mut self, early: Duration) -> Self {
         self.early = early;
         self
     }
@@ -68,7 +68,7 @@ impl Claim {
     /// The record of the instant is kept for at least twice this and an hour, 30 days by default:
     /// longer than any claim on it could be accepted.
     #[must_use]
-    pub fn late(mut self, late: Duration) -> Self {
+    pub fn with_late(mut self, late: Duration) -> Self {
         self.late = late;
         self.keep = self.keep.max(late * 2 + Duration::from_secs(3600));
         self
@@ -76,7 +76,7 @@ impl Claim {
 
     /// How often the firing may be granted when its runs die before they end. Default: 1.
     #[must_use]
-    pub fn max_attempts(mut self, max: u32) -> Self {
+    pub fn with_max_attempts(mut self, max: u32) -> Self {
         self.max_attempts = max.max(1);
         self
     }
@@ -89,6 +89,41 @@ impl Claim {
     /// The instant claimed.
     pub fn fire_time(&self) -> DateTime<Utc> {
         self.fire_time
+    }
+
+    /// What identifies the claim; the same in its repetitions.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The claiming instance's label.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// How long the lease lasts unless renewed, in whole seconds.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// How far before the fire time the lease may be taken.
+    pub fn early(&self) -> Duration {
+        self.early
+    }
+
+    /// How long after the fire time the lease may be taken.
+    pub fn late(&self) -> Duration {
+        self.late
+    }
+
+    /// How long the lock must remember the instant.
+    pub fn keep(&self) -> Duration {
+        self.keep
+    }
+
+    /// How often the firing may be granted when its runs die before they end.
+    pub fn max_attempts(&self) -> u32 {
+        self.max_attempts
     }
 
     /// The instant in epoch milliseconds, as locks keep it.
@@ -145,9 +180,19 @@ impl Grant {
         self.fire_time
     }
 
+    /// What identifies the claim that was granted.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// The owner's label.
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// How long the lock must remember the instant.
+    pub fn keep(&self) -> Duration {
+        self.keep
     }
 
     /// The number that grows with every grant of the task.

@@ -342,8 +342,8 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
         token,
         &engine.settings.instance,
     )
-    .ttl(policy.lease_ttl)
-    .late(policy.misfire_threshold + CLOCK_TOLERANCE)
+    .with_ttl(policy.lease_ttl)
+    .with_late(policy.misfire_threshold + CLOCK_TOLERANCE)
 }
 
 /// Another run of the task goes on, or its owner is dead and its lease has not ended yet. Waits for

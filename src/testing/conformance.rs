@@ -127,8 +127,8 @@ impl<'a> Case<'a> {
     fn claim_on(&self, task: &TaskName, owner: &str, instant: u64) -> Claim {
         let fire_time = self.base + Duration::from_secs(instant);
         Claim::new(task.clone(), fire_time, fresh_token(), owner)
-            .ttl(TTL)
-            .late(Duration::from_secs(3600))
+            .with_ttl(TTL)
+            .with_late(Duration::from_secs(3600))
     }
 
     async fn granted(&self, claim: &Claim) -> std::result::Result<Grant, Breach> {
@@ -251,7 +251,7 @@ async fn an_instant_is_taken_once_and_for_all(case: &Case<'_>) -> Outcome {
     case.releases(&grant, Completion::Succeeded, Released::Freed)
         .await?;
     for owner in ["a", "b"] {
-        let again = case.claim(owner, 0).max_attempts(5);
+        let again = case.claim(owner, 0).with_max_attempts(5);
         case.acquires(&again, already("a", RunStatus::Succeeded))
             .await?;
     }
@@ -331,10 +331,11 @@ async fn a_repeated_claim_after_the_run_is_burned(case: &Case<'_>) -> Outcome {
 }
 
 async fn a_repeated_claim_after_a_takeover_is_burned(case: &Case<'_>) -> Outcome {
-    let dead = case.claim("a", 0).max_attempts(2);
+    let dead = case.claim("a", 0).with_max_attempts(2);
     case.granted(&dead).await?;
     case.end_lease().await;
-    case.granted(&case.claim("b", 0).max_attempts(2)).await?;
+    case.granted(&case.claim("b", 0).with_max_attempts(2))
+        .await?;
     match case.lock.acquire(&dead).await? {
         // The record of the claim is gone with the other's grant.
         Acquired::Burned | Acquired::AlreadyFired { .. } => Ok(()),
@@ -365,8 +366,10 @@ async fn a_dead_run_is_not_taken_over_by_default(case: &Case<'_>) -> Outcome {
 }
 
 async fn a_dead_run_is_taken_over_when_attempts_are_left(case: &Case<'_>) -> Outcome {
-    let first = case.granted(&case.claim("a", 0).max_attempts(2)).await?;
-    let takeover = case.claim("b", 0).max_attempts(2);
+    let first = case
+        .granted(&case.claim("a", 0).with_max_attempts(2))
+        .await?;
+    let takeover = case.claim("b", 0).with_max_attempts(2);
     // Not while its lease lasts.
     case.acquires(&takeover, already("a", RunStatus::Running))
         .await?;
@@ -381,7 +384,7 @@ async fn a_dead_run_is_taken_over_when_attempts_are_left(case: &Case<'_>) -> Out
         )
     })?;
     case.end_lease().await;
-    let third = case.claim("c", 0).max_attempts(2);
+    let third = case.claim("c", 0).with_max_attempts(2);
     case.acquires(&third, already("b", RunStatus::Running))
         .await
 }
@@ -395,7 +398,7 @@ async fn an_ended_run_is_not_taken_over(case: &Case<'_>) -> Outcome {
     ] {
         let grant = case.granted(&case.claim("a", instant)).await?;
         case.releases(&grant, how, Released::Freed).await?;
-        let takeover = case.claim("b", instant).max_attempts(2);
+        let takeover = case.claim("b", instant).with_max_attempts(2);
         if is_over {
             case.acquires(&takeover, already("a", how.into())).await?;
         } else {
@@ -406,15 +409,17 @@ async fn an_ended_run_is_not_taken_over(case: &Case<'_>) -> Outcome {
 }
 
 async fn a_dead_run_is_finished_before_later_instants(case: &Case<'_>) -> Outcome {
-    let dead = case.claim("a", 0).max_attempts(2);
+    let dead = case.claim("a", 0).with_max_attempts(2);
     case.granted(&dead).await?;
     case.end_lease().await;
-    let later = case.claim("b", 1).max_attempts(2);
+    let later = case.claim("b", 1).with_max_attempts(2);
     let first = Acquired::FinishEarlier {
         fire_time: dead.fire_time(),
     };
     case.acquires(&later, first).await?;
-    let grant = case.granted(&case.claim("b", 0).max_attempts(2)).await?;
+    let grant = case
+        .granted(&case.claim("b", 0).with_max_attempts(2))
+        .await?;
     case.releases(&grant, Completion::Succeeded, Released::Freed)
         .await?;
     case.granted(&later).await.map(drop)
@@ -430,14 +435,14 @@ async fn an_instant_far_ahead_is_too_early(case: &Case<'_>) -> Outcome {
         }
         other => return Err(Breach(format!("{other:?}"))),
     }
-    case.granted(&ahead.early(Duration::from_secs(90)))
+    case.granted(&ahead.with_early(Duration::from_secs(90)))
         .await
         .map(drop)
 }
 
 async fn an_instant_long_past_is_too_late(case: &Case<'_>) -> Outcome {
     let past = || case.claim("a", 0);
-    let late = past().late(Duration::from_secs(65));
+    let late = past().with_late(Duration::from_secs(65));
     match case.lock.acquire(&late).await? {
         Acquired::TooLate { lateness } => {
             let expected = Duration::from_secs(200)..=Duration::from_secs(215);

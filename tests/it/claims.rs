@@ -168,7 +168,7 @@ async fn take(lock: &impl Lock, task: &str, fire_time: &str, bits: u128) -> task
         "other",
     );
     match lock
-        .acquire(&claim.ttl(Duration::from_secs(10)))
+        .acquire(&claim.with_ttl(Duration::from_secs(10)))
         .await
         .unwrap()
     {

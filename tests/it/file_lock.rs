@@ -7,11 +7,13 @@ use tasklock::{Acquired, Claim, Clock, ErrorKind, FileLock, Lock, SystemClock, T
 
 use crate::support::replica::{Replica, judge, read_history, wait_for_history};
 
-fn claim(task: &str, bits: u128) -> Claim {
+/// A claim on an instant of its own.
+fn claim(task: &str, bits: u64) -> Claim {
+    let fire_time = SystemClock.now() + Duration::from_millis(10 * bits);
     Claim::new(
         task.parse().unwrap(),
-        SystemClock.now(),
-        Token::from_bits(bits),
+        fire_time,
+        Token::from_bits(bits.into()),
         "me",
     )
 }

@@ -21,8 +21,8 @@ fn claim(task: &str, seconds_ago: u64) -> Claim {
     let token = Token::from_bits(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)));
     let fire_time = Utc::now().trunc_subsecs(0) - Duration::from_secs(seconds_ago);
     Claim::new(task.parse().unwrap(), fire_time, token, "host:1:a")
-        .ttl(TTL)
-        .late(Duration::from_secs(3600))
+        .with_ttl(TTL)
+        .with_late(Duration::from_secs(3600))
 }
 
 fn granted(answer: tasklock::Result<Acquired>) -> Grant {
@@ -310,7 +310,7 @@ async fn a_run_that_outlives_the_stores_data_keeps_its_instant_taken() {
         Token::from_bits(u128::MAX),
         "b",
     )
-    .late(Duration::from_secs(3600));
+    .with_late(Duration::from_secs(3600));
     let already = Acquired::AlreadyFired {
         owner: "host:1:a".to_owned(),
         status: RunStatus::Succeeded,

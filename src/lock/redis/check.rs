@@ -101,9 +101,9 @@ fn probe() -> Result<(Claim, Grant)> {
         token,
         "check",
     )
-    .ttl(second)
-    .early(always)
-    .late(always);
+    .with_ttl(second)
+    .with_early(always)
+    .with_late(always);
     claim.keep = second;
     let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
     Ok((claim, grant))

@@ -157,9 +157,9 @@ impl Play {
             Token::from_bits(number),
             OWNERS[new.owner],
         )
-        .ttl(Duration::from_secs(new.ttl))
-        .late(Duration::from_secs(new.late))
-        .max_attempts(new.max_attempts);
+        .with_ttl(Duration::from_secs(new.ttl))
+        .with_late(Duration::from_secs(new.late))
+        .with_max_attempts(new.max_attempts);
         self.claims.push(claim.clone());
         claim
     }

@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn no_number_is_too_large_for_the_scripts() {
-        let mut claim = claim().ttl(Duration::MAX - Duration::from_secs(1));
+        let mut claim = claim().with_ttl(Duration::MAX - Duration::from_secs(1));
         claim.late = Duration::MAX;
         claim.keep = Duration::MAX;
         let keys = Keys::new(String::new()).unwrap();
