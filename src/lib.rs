@@ -1,5 +1,4 @@
-//! Scheduled tasks inside your service, on every replica, each instant run by exactly one of them.
-
+#![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "admin")]

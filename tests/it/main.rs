@@ -23,6 +23,7 @@ mod redis_faults;
 mod redis_lock;
 mod registration;
 mod schedule;
+mod service;
 mod shutdown;
 mod support;
 mod timer;
