@@ -29,8 +29,10 @@ use tasklock::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use cleanup_task::CleanupTask;
 use data::{Data, FileData, RedisData};
@@ -154,7 +156,8 @@ fn heartbeat(spec: String, data: Arc<dyn Data>) -> BaseTask {
     BaseTask::new("heartbeat", spec, Duration::from_secs(5), move |ctx| {
         let data = data.clone();
         async move {
-            let text = format!("fire_time: {}\nrun_id: {}\n", ctx.fire_time(), ctx.run_id());
+            let fire_time = ctx.fire_time().to_rfc3339();
+            let text = format!("fire_time: {fire_time}\nrun_id: {}\n", ctx.run_id());
             put_fenced(&*data, "heartbeat", &text, ctx.fencing_token().get()).await
         }
     })
@@ -217,9 +220,14 @@ fn write_logs() -> Result<(), Box<dyn Error>> {
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
         .map_err(|e| format!("RUST_LOG cannot be read: {e}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    // The spans of runs are for tracing systems: here they would repeat in each line what the line
+    // says itself.
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stdout().is_terminal())
+        .with_filter(filter_fn(|what| what.is_event()));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .init();
     Ok(())
 }
