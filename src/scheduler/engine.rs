@@ -153,13 +153,15 @@ impl Engine {
         let entry = Entry::new(task, self.settings.timezone)?;
         let next_fire = entry.schedule.next_after(self.settings.clock.now());
         entry.slot().next_fire = next_fire;
-        let entry = self.registry.add(entry)?;
+        self.registry.reserve(&entry.name)?;
+        // Before the timer can see it, so that this is the first that is heard of the task.
         self.announce(&Event::TaskRegistered {
             task: entry.name.clone(),
             spec: entry.spec.clone(),
             timezone: entry.schedule.timezone(),
             next_fire,
         });
+        self.registry.add(entry);
         self.registered.notify_one();
         Ok(())
     }
@@ -246,30 +248,44 @@ impl Engine {
 
     /// The scheduler was dropped: nobody waits for an orderly end.
     pub(crate) fn abandon(&self) {
-        let is_stopping = self
-            .stopping
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
-        if !is_stopping {
-            self.quiet.cancel();
-            for entry in self.registry.all() {
-                if let Some(running) = &entry.slot().running {
+        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopping.is_some() {
+            return;
+        }
+        drop(stopping);
+        self.quiet.cancel();
+        let mut cancelled = 0;
+        for entry in self.registry.all() {
+            let waiting = {
+                let mut slot = entry.slot();
+                if let Some(running) = &slot.running {
                     running.control.cancel(CancelReason::Shutdown);
+                    cancelled += 1;
                 }
+                slot.clear_waiting()
+            };
+            for fire_time in waiting {
+                self.decide(&entry, fire_time, Decision::Draining, None);
             }
-            self.aborting.cancel();
-            self.claims.close();
-            self.runs.close();
-            self.clean_ups.close();
-            let _ = self.change_state(
-                &[
-                    SchedulerState::Idle,
-                    SchedulerState::Starting,
-                    SchedulerState::Running,
-                ],
-                SchedulerState::Stopped,
-            );
+        }
+        self.aborting.cancel();
+        self.claims.close();
+        self.runs.close();
+        self.clean_ups.close();
+        let early = [SchedulerState::Idle, SchedulerState::Starting];
+        if self
+            .change_state(&[SchedulerState::Running], SchedulerState::Stopped)
+            .is_ok()
+        {
+            let (finished, abandoned, took) = (0, 0, Duration::ZERO);
+            self.announce(&Event::SchedulerStopped {
+                finished,
+                cancelled,
+                abandoned,
+                took,
+            });
+        } else {
+            let _ = self.change_state(&early, SchedulerState::Stopped);
         }
     }
 }

@@ -87,15 +87,20 @@ struct Inner {
 }
 
 impl Registry {
-    pub(crate) fn add(&self, entry: Entry) -> Result<Arc<Entry>> {
+    /// Takes the name of a task that is about to be added.
+    pub(crate) fn reserve(&self, name: &TaskName) -> Result<()> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if !inner.names.insert(entry.name.clone()) {
-            let text = format!("task {} is registered already", entry.name);
+        if !inner.names.insert(name.clone()) {
+            let text = format!("task {name} is registered already");
             return Err(Error::new(ErrorKind::DuplicateTask, text));
         }
-        let entry = Arc::new(entry);
-        inner.entries.push(entry.clone());
-        Ok(entry)
+        Ok(())
+    }
+
+    /// Adds a task whose name was reserved: from now on the timer sees it.
+    pub(crate) fn add(&self, entry: Entry) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.entries.push(Arc::new(entry));
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {

@@ -294,4 +294,6 @@ async fn a_dropped_scheduler_fires_no_more_and_cancels_its_runs() {
     pass(5.0).await;
     assert_eq!(seen.outcomes("a"), [Outcome::Cancelled]);
     assert_eq!(seen.starts("a").len(), 1);
+    let stops = |e: &&Event| matches!(e, Event::SchedulerStopped { cancelled: 1, .. });
+    assert_eq!(seen.events().iter().filter(stops).count(), 1);
 }

@@ -41,6 +41,39 @@ async fn a_task_registered_later_wakes_the_timer() {
     assert_eq!(bench.fired("late"), ["10:00:01"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_registration_of_a_task_is_the_first_that_is_heard_of_it() {
+    let seen = tasklock::testing::RecordingObserver::new();
+    let lock = MemoryLock::new();
+    let scheduler = tasklock::Scheduler::builder()
+        .lock(lock)
+        .observer(seen.clone())
+        .build()
+        .unwrap();
+    scheduler.start().await.unwrap();
+    for i in 0..200 {
+        let task = BaseTask::new(
+            format!("t{i}"),
+            "@every 10ms",
+            Duration::from_secs(1),
+            |_| async { Ok(()) },
+        );
+        scheduler.register(task).unwrap();
+    }
+    scheduler.stop().await;
+    let mut registered = std::collections::HashSet::new();
+    for event in seen.events() {
+        match event {
+            Event::TaskRegistered { task, .. } => {
+                registered.insert(task);
+            }
+            Event::NextFire { task, .. } => assert!(registered.contains(&task), "{task}"),
+            _ => {}
+        }
+    }
+    assert_eq!(registered.len(), 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_one_shot_runs_once_and_is_never_due_again() {
     let bench = Bench::new();
