@@ -25,13 +25,14 @@ impl Clock for StandingClock {
     }
 }
 
-struct InMemory {
+/// A lock whose leases end by a clock that the test moves.
+struct OnAClock<L> {
     clock: Arc<StandingClock>,
-    lock: MemoryLock,
+    lock: L,
 }
 
 #[async_trait]
-impl LockUnderTest for InMemory {
+impl<L: Lock + Clone> LockUnderTest for OnAClock<L> {
     fn lock(&self) -> Arc<dyn Lock> {
         Arc::new(self.lock.clone())
     }
@@ -49,27 +50,7 @@ impl LockUnderTest for InMemory {
 async fn the_lock_in_memory_conforms() {
     let clock = Arc::new(StandingClock(AtomicI64::new(1_795_220_851_000)));
     let lock = MemoryLock::with_clock(clock.clone());
-    lock_conformance(&InMemory { clock, lock }).await;
-}
-
-struct InFiles {
-    clock: Arc<StandingClock>,
-    lock: FileLock,
-}
-
-#[async_trait]
-impl LockUnderTest for InFiles {
-    fn lock(&self) -> Arc<dyn Lock> {
-        Arc::new(self.lock.clone())
-    }
-
-    async fn end_lease(&self, _task: &TaskName) {
-        self.clock.0.fetch_add(10_000, Ordering::Relaxed);
-    }
-
-    async fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
+    lock_conformance(&OnAClock { clock, lock }).await;
 }
 
 #[tokio::test]
@@ -77,7 +58,7 @@ async fn the_lock_in_files_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(StandingClock(AtomicI64::new(1_795_220_851_000)));
     let lock = FileLock::open_with_clock(dir.path(), clock.clone()).unwrap();
-    lock_conformance(&InFiles { clock, lock }).await;
+    lock_conformance(&OnAClock { clock, lock }).await;
 }
 
 struct InRedis {

@@ -18,6 +18,7 @@ mod fleet;
 mod layers;
 mod leases;
 mod lock_conformance;
+mod log_lines;
 mod metrics;
 mod redis_faults;
 mod redis_lock;

@@ -97,6 +97,29 @@ async fn without_redis_a_start_fails_and_says_where_it_looked() {
 }
 
 #[tokio::test]
+async fn a_start_waits_for_a_redis_that_comes_later() {
+    let mut redis = RedisServer::start();
+    redis.kill();
+    let lock = RedisLock::builder(&redis.url()).build().unwrap();
+    let seen = RecordingObserver::new();
+    let builder = Scheduler::builder().lock(lock).observer(seen.clone());
+    let scheduler = builder.wait_for_lock(PATIENCE).build().unwrap();
+    let comes_later = async {
+        let down = |events: &[Event]| {
+            events
+                .iter()
+                .any(|e| matches!(e, Event::StoreDown { .. }))
+                .then_some(())
+        };
+        seen.wait_for(PATIENCE, down).await;
+        redis.restart();
+    };
+    let (started, ()) = tokio::join!(scheduler.start(), comes_later);
+    started.unwrap();
+    scheduler.stop().await;
+}
+
+#[tokio::test]
 async fn a_claim_whose_reply_is_lost_starts_its_firing_all_the_same() {
     let redis = RedisServer::start();
     let proxy = Proxy::start(redis.port()).await;

@@ -113,8 +113,8 @@ impl Service {
     }
 
     /// Asks it to end; returns all that it said.
-    fn stop(mut self) -> Vec<String> {
-        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), Signal::TERM).unwrap();
+    fn stop(mut self, signal: Signal) -> Vec<String> {
+        kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(status.code(), Some(0), "it ended with {status}");
         self.seen.extend(self.lines.iter());
@@ -206,7 +206,7 @@ fn the_service_works(redis: Option<&str>) {
     assert_eq!(service.get("/livez").0, 200);
     assert_eq!(service.get("/readyz").0, 200);
     assert_eq!(service.get("/nothing").0, 404);
-    let log = service.stop();
+    let log = service.stop(Signal::TERM);
     assert!(log.iter().any(|l| l.contains("Task scheduler stopped")));
     assert!(!log.iter().any(|l| l.contains("Task failed")), "{log:#?}");
 }
@@ -231,7 +231,7 @@ fn two_processes_share_the_firings(redis: Option<&str>) {
     for service in [&mut one, &mut two] {
         service.wait_for(&["DEBUG", "Task already running on another instance", "task="]);
     }
-    let logs = [one.stop(), two.stop()];
+    let logs = [one.stop(Signal::INT), two.stop(Signal::TERM)];
     let starts = starts(&logs);
     assert!(starts.len() >= 5, "{starts:?}");
     let twice: Vec<_> = starts.iter().filter(|(_, n)| **n > 1).collect();
@@ -257,7 +257,7 @@ fn a_port_that_is_taken_gives_way_to_the_next_and_is_said() {
     let mut service = Service::start(dir.path(), None, &["--listen", &address]);
     let line = service.wait_for(&["metrics: http://127.0.0.1:"]);
     assert!(!line.contains(&address), "{line}");
-    service.stop();
+    service.stop(Signal::INT);
 }
 
 #[test]

@@ -20,6 +20,19 @@ fn bench_with_grace(seconds: u64) -> (Bench, MemoryLock) {
     (bench, lock.unwrap())
 }
 
+/// One on a lock whose answers go wrong as the test says.
+fn scripted_bench() -> (Bench, ScriptedLock) {
+    let mut lock = None;
+    let bench = Bench::with(
+        |clock| {
+            lock.insert(ScriptedLock::new(MemoryLock::with_clock(clock)))
+                .clone()
+        },
+        |builder| builder,
+    );
+    (bench, lock.unwrap())
+}
+
 async fn status(lock: &impl Lock, task: &str) -> RunStatus {
     let last = lock.last_fired(&[task.parse().unwrap()]).await.unwrap();
     last[0].as_ref().unwrap().status
@@ -164,20 +177,12 @@ async fn a_run_that_blocks_its_thread_is_abandoned_reported_once_and_keeps_its_l
 
 #[tokio::test(start_paused = true)]
 async fn a_firing_granted_during_the_stop_is_run_for_the_others_do_not_ask_again() {
-    let mut inner = None;
-    let mut scripted = None;
-    let bench = Bench::with(
-        |clock| {
-            let memory = inner.insert(MemoryLock::with_clock(clock)).clone();
-            scripted.insert(ScriptedLock::new(memory)).clone()
-        },
-        |builder| builder,
-    );
-    scripted.unwrap().next(
+    let (bench, scripted) = scripted_bench();
+    scripted.next(
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(1))],
     );
-    let other = Bench::on(bench.clock.clone(), inner.unwrap(), |b| b);
+    let other = Bench::on(bench.clock.clone(), scripted.inner.clone(), |b| b);
     for instance in [&bench, &other] {
         instance.task("a", "@at 2026-11-21T10:00:01Z", |_| async { Ok(()) });
         instance.start().await;
@@ -192,16 +197,8 @@ async fn a_firing_granted_during_the_stop_is_run_for_the_others_do_not_ask_again
 
 #[tokio::test(start_paused = true)]
 async fn a_firing_granted_after_the_stop_is_given_back() {
-    let mut inner = None;
-    let mut scripted = None;
-    let bench = Bench::with(
-        |clock| {
-            let memory = inner.insert(MemoryLock::with_clock(clock)).clone();
-            scripted.insert(ScriptedLock::new(memory)).clone()
-        },
-        |builder| builder,
-    );
-    scripted.unwrap().next(
+    let (bench, scripted) = scripted_bench();
+    scripted.next(
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(8))],
     );
@@ -212,7 +209,7 @@ async fn a_firing_granted_after_the_stop_is_given_back() {
     pass(10.0).await;
     assert_eq!(bench.seen.decisions("a"), [Decision::Draining]);
     assert!(bench.seen.starts("a").is_empty());
-    assert_eq!(status(&inner.unwrap(), "a").await, RunStatus::Abandoned);
+    assert_eq!(status(&scripted.inner, "a").await, RunStatus::Abandoned);
 }
 
 #[tokio::test(start_paused = true)]
