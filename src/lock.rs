@@ -145,6 +145,14 @@ pub enum Acquired {
         /// How long ago it was due, by the store's clock.
         lateness: Duration,
     },
+    /// By the store's clock it is not yet as long after the end of the last run as the claim's
+    /// [delay](Claim::delay), or its fire time was computed from another end.
+    Delayed {
+        /// The end of the last run and the delay: the instant to claim.
+        fire_time: DateTime<Utc>,
+        /// How long until then, by the store's clock.
+        wait: Duration,
+    },
     /// An earlier instant was taken by a run that died, and may be run again first.
     /// Only for claims of more than one [attempt](Claim::max_attempts).
     FinishEarlier {

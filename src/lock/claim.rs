@@ -22,6 +22,7 @@ pub struct Claim {
     pub(crate) late: Duration,
     pub(crate) keep: Duration,
     pub(crate) max_attempts: u32,
+    pub(crate) delay: Option<Duration>,
 }
 
 impl Claim {
@@ -45,6 +46,7 @@ impl Claim {
             late: Duration::from_secs(65),
             keep: Duration::from_secs(30 * 86_400),
             max_attempts: 1,
+            delay: None,
         }
     }
 
@@ -78,6 +80,16 @@ impl Claim {
     #[must_use]
     pub fn with_max_attempts(mut self, max: u32) -> Self {
         self.max_attempts = max.max(1);
+        self
+    }
+
+    /// That the firing comes so long after the end of the task's last run, wherever that was, by
+    /// the store's clock: a claim that comes sooner, or whose fire time is sooner, is answered with
+    /// [`Acquired::Delayed`](crate::Acquired::Delayed). The run of an owner that died counts as
+    /// ended when the first such claim finds its lease over. Default: no such condition.
+    #[must_use]
+    pub fn with_delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
         self
     }
 
@@ -124,6 +136,11 @@ impl Claim {
     /// How often the firing may be granted when its runs die before they end.
     pub fn max_attempts(&self) -> u32 {
         self.max_attempts
+    }
+
+    /// How long after the end of the task's last run the firing comes, if it depends on that.
+    pub fn delay(&self) -> Option<Duration> {
+        self.delay
     }
 
     /// The instant in epoch milliseconds, as locks keep it.

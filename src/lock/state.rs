@@ -16,6 +16,9 @@ pub struct LastFired {
     pub status: RunStatus,
     /// Who took it.
     pub owner: String,
+    /// When the task's last run ended, by the store's clock: that of this instant, or while that one
+    /// goes on, the one before. `None` if none has.
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 /// How far the last run of a task has come.
@@ -74,7 +77,7 @@ impl From<Completion> for RunStatus {
     }
 }
 
-/// One task's state: `prev|inst|fence|status|attempt|ttl_ms|token|owner`, the same text in every
+/// One task's state: `prev|inst|fence|status|attempt|ttl_ms|ended|token|owner`, the same text in every
 /// store, so that an operator can read it and the pure model can be compared with the scripts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
@@ -90,6 +93,8 @@ pub(crate) struct State {
     pub(crate) attempt: u32,
     /// The TTL of its lease.
     pub(crate) ttl_ms: u64,
+    /// The end of the last run that has ended, maybe one before this; epoch ms, 0 for none.
+    pub(crate) ended: i64,
     /// The token of its claim.
     pub(crate) token: String,
     /// The label of its owner.
@@ -108,13 +113,12 @@ impl State {
 
     /// The part of it that the world outside the lock may know.
     pub(crate) fn last_fired(&self) -> LastFired {
-        let last = self.last();
+        let instant = |ms| DateTime::from_timestamp_millis(ms).filter(|_| ms > 0);
         LastFired {
-            fire_time: (last > 0)
-                .then(|| DateTime::from_timestamp_millis(last))
-                .flatten(),
+            fire_time: instant(self.last()),
             status: self.status,
             owner: self.owner.clone(),
+            ended_at: instant(self.ended),
         }
     }
 }
@@ -128,13 +132,14 @@ impl fmt::Display for State {
             status,
             attempt,
             ttl_ms,
+            ended,
             token,
             owner,
         } = self;
         let letter = status.letter();
         write!(
             f,
-            "{prev}|{inst}|{fence}|{letter}|{attempt}|{ttl_ms}|{token}|{owner}"
+            "{prev}|{inst}|{fence}|{letter}|{attempt}|{ttl_ms}|{ended}|{token}|{owner}"
         )
     }
 }
@@ -149,7 +154,7 @@ impl FromStr for State {
             let part = part.filter(|p| p.bytes().all(|b| b.is_ascii_digit()));
             part.and_then(|p| p.parse().ok()).ok_or(name)
         }
-        let mut parts = text.splitn(8, '|');
+        let mut parts = text.splitn(9, '|');
         Ok(Self {
             prev: number(parts.next(), "previous instant")?,
             inst: number(parts.next(), "instant")?,
@@ -160,6 +165,7 @@ impl FromStr for State {
                 .ok_or("status")?,
             attempt: number(parts.next(), "attempt")?,
             ttl_ms: number(parts.next(), "ttl")?,
+            ended: number(parts.next(), "end")?,
             token: parts.next().ok_or("token")?.to_owned(),
             owner: parts.next().ok_or("owner")?.to_owned(),
         })
@@ -172,7 +178,7 @@ mod tests {
 
     #[test]
     fn its_text_round_trips() {
-        let text = "0|1795220851000|1795221061405123|S|1|30000|00ff|host-a:71:9f";
+        let text = "0|1795220851000|1795221061405123|S|1|30000|1795220853250|00ff|host-a:71:9f";
         let state: State = text.parse().unwrap();
         assert_eq!(
             (state.inst, state.status),
@@ -187,9 +193,10 @@ mod tests {
             ("", "previous instant"),
             ("0|x|1|S|1|1|t|o", "instant"),
             ("0|-1|1|S|1|1|t|o", "instant"),
-            ("0|1|99999999999999999999999|S|1|1|t|o", "fencing token"),
-            ("0|1|1|Z|1|1|t|o", "status"),
-            ("0|1|1|S|1|1|t", "owner"),
+            ("0|1|99999999999999999999999|S|1|1|1|t|o", "fencing token"),
+            ("0|1|1|Z|1|1|1|t|o", "status"),
+            ("0|1|1|S|1|1|t|o", "end"),
+            ("0|1|1|S|1|1|1|t", "owner"),
         ] {
             assert_eq!(text.parse::<State>().unwrap_err(), part, "{text:?}");
         }

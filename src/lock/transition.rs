@@ -83,7 +83,7 @@ impl Record {
 pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acquired) {
     let now_ms = now_us / 1000;
     let mut new = stored.at(now_ms);
-    let state = new.parsed_state();
+    let mut state = new.parsed_state();
     let inst = claim.instant_ms();
     let last = state.as_ref().map_or(0, State::last);
     let mut taking_over = false;
@@ -148,6 +148,27 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
         let fire_time = DateTime::from_timestamp_millis(last).unwrap_or_default();
         return (new, Acquired::FinishEarlier { fire_time });
     }
+    if let Some(delay) = claim.delay
+        && let Some(s) = &mut state
+        && !taking_over
+    {
+        let has_died = s.status == RunStatus::Running;
+        if has_died || s.ended > now_ms {
+            // Nobody knows when a run ended whose owner died; and an end that is to come was
+            // written before the clock went back.
+            if has_died {
+                s.status = RunStatus::Cancelled;
+            }
+            s.ended = now_ms;
+            new.set_state(s, claim.keep, now_ms);
+        }
+        let due = s.ended.saturating_add(millis(delay));
+        if s.ended > 0 && (inst < due || now_ms < due) {
+            let fire_time = DateTime::from_timestamp_millis(due).unwrap_or_default();
+            let wait = Duration::from_millis((due - now_ms).max(0).unsigned_abs());
+            return (new, Acquired::Delayed { fire_time, wait });
+        }
+    }
     if inst - now_ms > millis(claim.early) {
         let wait = Duration::from_millis((inst - now_ms).unsigned_abs());
         return (new, Acquired::TooEarly { wait });
@@ -178,6 +199,7 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
         status: RunStatus::Running,
         attempt,
         ttl_ms: millis(claim.ttl).unsigned_abs(),
+        ended: state.as_ref().map_or(0, |s| s.ended),
         token: claim.token.as_str().to_owned(),
         owner: claim.owner.to_string(),
     };
@@ -220,14 +242,14 @@ pub(crate) fn renew(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Rene
     };
     new.set_lock(token, grant.ttl, now_ms);
     if new.state.is_none() {
-        let restored = state_of(grant, RunStatus::Running);
+        let restored = state_of(grant, RunStatus::Running, 0);
         new.set_state(&restored, grant.keep, now_ms);
     }
     (new, answer)
 }
 
 /// The state that `grant` left, for a store that lost its data: brings marker and fence back.
-fn state_of(grant: &Grant, status: RunStatus) -> State {
+fn state_of(grant: &Grant, status: RunStatus, ended: i64) -> State {
     State {
         prev: 0,
         inst: grant.instant_ms(),
@@ -235,6 +257,7 @@ fn state_of(grant: &Grant, status: RunStatus) -> State {
         status,
         attempt: grant.attempt,
         ttl_ms: millis(grant.ttl).unsigned_abs(),
+        ended,
         token: grant.token.as_str().to_owned(),
         owner: grant.owner.to_string(),
     }
@@ -263,12 +286,19 @@ pub(crate) fn release(
             owner: state.as_ref().map(|s| s.owner.clone()),
         }
     };
+    // One that never started leaves the end of the run before it.
+    let has_run = completion != Completion::Abandoned;
     if let Some(mut s) = state.filter(|s| s.token == token && s.status == RunStatus::Running) {
         s.status = completion.into();
+        if has_run {
+            s.ended = now_ms;
+        }
         new.set_state(&s, grant.keep, now_ms);
     } else if new.state.is_none() {
         // Nobody was granted the task since the store lost its data: the instant stays taken.
-        new.set_state(&state_of(grant, completion.into()), grant.keep, now_ms);
+        let ended = if has_run { now_ms } else { 0 };
+        let lost = state_of(grant, completion.into(), ended);
+        new.set_state(&lost, grant.keep, now_ms);
     }
     (new, answer)
 }

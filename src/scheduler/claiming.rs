@@ -243,7 +243,7 @@ impl<'a> Batch<'a> {
                 return self.ask_again(open, wait, Hold::StoreClock, Decision::Misfired);
             }
             Ok(Acquired::Held(holder)) => wait_for_holder(engine, open, holder),
-            Ok(Acquired::FinishEarlier { .. }) => {
+            Ok(Acquired::FinishEarlier { .. } | Acquired::Delayed { .. }) => {
                 settle(engine, &firing, Decision::Overlap, None);
             }
             Err(error) => {

@@ -1,6 +1,7 @@
 //! What every [`Lock`] must do, as tests that any implementation can run.
 
 mod claims;
+mod delays;
 mod leases;
 mod many;
 
@@ -67,6 +68,13 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         claims::a_dead_run_is_finished_before_later_instants
         claims::an_instant_far_ahead_is_too_early
         claims::an_instant_long_past_is_too_late
+        delays::a_first_run_waits_for_no_other
+        delays::the_end_of_a_run_is_recorded_and_kept_by_the_next
+        delays::a_run_too_soon_after_the_last_one_is_delayed
+        delays::a_run_long_enough_after_the_last_one_is_granted
+        delays::a_delayed_claim_is_held_while_a_run_goes_on
+        delays::a_dead_run_has_ended_when_a_delayed_claim_finds_it
+        delays::an_abandoned_run_leaves_the_end_of_the_one_before
         leases::a_renewal_extends_a_lease
         leases::a_renewal_brings_a_lapsed_lease_back
         leases::a_renewal_after_a_takeover_is_lost

@@ -104,13 +104,24 @@ async fn keys_and_texts_are_those_of_the_protocol() {
         let ms = claim.fire_time().timestamp_millis();
         let fence = grant.fencing_token();
         let state: String = other.get(state_key).await.unwrap();
-        assert_eq!(state, format!("0|{ms}|{fence}|R|1|30000|{token}|host:1:a"));
+        assert_eq!(
+            state,
+            format!("0|{ms}|{fence}|R|1|30000|0|{token}|host:1:a")
+        );
         let keep: i64 = other.ttl(state_key).await.unwrap();
         assert!(keep > 29 * 86_400, "{keep}");
 
         lock.release(&grant, Completion::Failed).await.unwrap();
         let state: String = other.get(state_key).await.unwrap();
-        assert_eq!(state, format!("0|{ms}|{fence}|F|1|30000|{token}|host:1:a"));
+        let last = lock.last_fired(&["a.b".parse().unwrap()]).await.unwrap();
+        let ended = last[0].as_ref().unwrap().ended_at.unwrap();
+        let age = Utc::now() - ended;
+        assert!((0..5_000).contains(&age.num_milliseconds()), "{age}");
+        let ended = ended.timestamp_millis();
+        assert_eq!(
+            state,
+            format!("0|{ms}|{fence}|F|1|30000|{ended}|{token}|host:1:a")
+        );
         let keys: Vec<String> = other.keys("*").await.unwrap();
         assert_eq!(keys, [state_key]);
         command(&mut other, "FLUSHALL").await;

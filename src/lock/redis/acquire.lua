@@ -1,24 +1,28 @@
 -- Claims firings: one call, n tasks, handled one after the other.
 -- KEYS  per task: lock, state
--- ARGV  per task: token, instant_ms, ttl_s, early_ms, late_ms, keep_ms, max_attempts, owner
+-- ARGV  per task: token, instant_ms, ttl_s, early_ms, late_ms, keep_ms, max_attempts, owner, delay_ms
+--       (-1 for none)
 -- reply: {now_us, {{code, n1, n2, attempt, status, owner}, ...}}, codes in docs/lock-protocol.md
--- state: prev|inst|fence|status|attempt|ttl_ms|token|owner
+-- state: prev|inst|fence|status|attempt|ttl_ms|ended|token|owner
 local t = redis.call('TIME')
 local us = t[1] * 1000000 + t[2]
 local now = math.floor(us / 1000)
 local out = {}
+local function digits(n)                          -- Lua would write 1.79e+15 for a number of that size
+  return string.format('%.0f', n)
+end
 for i = 1, #KEYS, 2 do
-  local a = (i - 1) * 4
+  local a = (i - 1) / 2 * 9
   local lk, sk, tok, inst, ttl = KEYS[i], KEYS[i + 1], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3]
   local early, late, keep = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6]
-  local max, me = tonumber(ARGV[a + 7]), ARGV[a + 8]
+  local max, me, delay = tonumber(ARGV[a + 7]), ARGV[a + 8], tonumber(ARGV[a + 9])
   local v = redis.call('MGET', lk, sk)            -- MGET never raises WRONGTYPE
-  local cur, pi, li, f, st, at, lms, lt, lo = v[1]
+  local cur, pi, li, f, st, at, lms, en, lt, lo = v[1]
   if v[2] then
-    pi, li, f, st, at, lms, lt, lo =
-      string.match(v[2], '^(%d+)|(%d+)|(%d+)|([RSFTCA])|(%d+)|(%d+)|([^|]*)|(.*)$')
+    pi, li, f, st, at, lms, en, lt, lo =
+      string.match(v[2], '^(%d+)|(%d+)|(%d+)|([RSFTCA])|(%d+)|(%d+)|(%d+)|([^|]*)|(.*)$')
   end
-  local att, r = tonumber(at) or 0, nil
+  local att, ended, r = tonumber(at) or 0, tonumber(en) or 0, nil
   local last = li and tonumber(st == 'A' and pi or li)
   local function left()
     -- Heals a backward step of the server's clock: a lease never lasts longer than its TTL. Only
@@ -29,6 +33,10 @@ for i = 1, #KEYS, 2 do
       p = tonumber(lms)
     end
     return p
+  end
+  local function end_now(status)
+    st, ended = status, now
+    redis.call('SET', sk, table.concat({pi, li, f, st, at, lms, digits(now), lt, lo}, '|'), 'PX', keep)
   end
   -- Whether the last run died in a way that lets this claim run it again.
   local rerun = (st == 'R' or st == 'C') and att < max
@@ -56,7 +64,21 @@ for i = 1, #KEYS, 2 do
       if cur == lt then r = {4, 0, left(), att, st, lo} else r = {4, 0, left(), 0, '', ''} end
     elseif rerun and not take and now - last <= late then
       r = {8, last, 0, att, st, lo}               -- instants are finished in order
-    elseif inst - now > early then
+    end
+  end
+  if not r and delay >= 0 and st and not take then -- so long after the end of the last run
+    if st == 'R' then
+      end_now('C')                                -- its owner died, and nobody knows when
+    elseif ended > now then
+      end_now(st)                                 -- the server's clock has gone back
+    end
+    local due = ended + delay
+    if ended > 0 and (inst < due or now < due) then
+      r = {9, due, math.max(due - now, 0), att, st, lo}
+    end
+  end
+  if not r then
+    if inst - now > early then
       r = {5, inst - now, 0, 0, '', ''}
     elseif now - inst > late then
       r = {7, now - inst, 0, 0, '', ''}
@@ -66,9 +88,8 @@ for i = 1, #KEYS, 2 do
       local nf = math.max((tonumber(f) or 0) + 1, us)
       local prev = (take or st == 'A') and pi or li or '0'
       att = (take and att or 0) + 1
-      -- '%.0f': Lua would write 1.79e+15 for a number of that size.
-      redis.call('SET', sk, table.concat({prev, ARGV[a + 2], string.format('%.0f', nf), 'R', att,
-        string.format('%.0f', ttl * 1000), tok, me}, '|'), 'PX', keep)
+      redis.call('SET', sk, table.concat({prev, ARGV[a + 2], digits(nf), 'R', att,
+        digits(ttl * 1000), digits(ended), tok, me}, '|'), 'PX', keep)
       r = {0, nf, ttl * 1000, att, 'R', me}
     end
   end

@@ -54,6 +54,7 @@ struct NewClaim {
     is_due: bool,
     ttl: u64,
     late: u64,
+    delay_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,8 @@ enum Accident {
     ForeignState,
     /// What a failover to a server whose clock is behind looks like.
     FenceAhead,
+    /// The last run ended so many milliseconds after now.
+    EndMoves(i64),
 }
 
 const OWNERS: [&str; 3] = ["host-a:1:x", "", "höst|b"];
@@ -91,6 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Accident::LockLastsLonger),
         1 => Just(Accident::ForeignState),
         2 => Just(Accident::FenceAhead),
+        2 => prop::sample::select(vec![-3_600_000, 3_600_000]).prop_map(Accident::EndMoves),
     ];
     prop_oneof![
         6 => new_claim().prop_map(|claim| Step::Acquire { claim }),
@@ -112,15 +116,17 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
         prop::sample::select(vec![20, 30, 300]),
         // The instants are a minute old.
         prop::sample::select(vec![3600, 3600, 3600, 30]),
+        prop::sample::select(vec![None, None, Some(0), Some(10), Some(7_200_000)]),
     )
         .prop_map(
-            |(owner, instant, max_attempts, is_due, ttl, late)| NewClaim {
+            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms)| NewClaim {
                 owner,
                 instant,
                 max_attempts,
                 is_due,
                 ttl,
                 late,
+                delay_ms,
             },
         )
 }
@@ -160,6 +166,10 @@ impl Play {
         .with_ttl(Duration::from_secs(new.ttl))
         .with_late(Duration::from_secs(new.late))
         .with_max_attempts(new.max_attempts);
+        let claim = match new.delay_ms {
+            Some(ms) => claim.with_delay(Duration::from_millis(ms)),
+            None => claim,
+        };
         self.claims.push(claim.clone());
         claim
     }
@@ -222,8 +232,11 @@ impl Play {
     }
 
     async fn accident(&mut self, accident: Accident) {
-        let ahead = self.model.parsed_state().map(|mut state| {
-            state.fence += 3_600_000_000;
+        let other = self.model.parsed_state().map(|mut state| {
+            match accident {
+                Accident::EndMoves(ms) => state.ended = chrono::Utc::now().timestamp_millis() + ms,
+                _ => state.fence += 3_600_000_000,
+            }
             state.to_string()
         });
         let mut pipeline = redis::pipe();
@@ -236,8 +249,8 @@ impl Play {
             Accident::Foreign(None) => pipeline.set(lock_key, "foreign"),
             Accident::Foreign(Some(ms)) => pipeline.pset_ex(lock_key, "foreign", ms.into()),
             Accident::LockLastsLonger => pipeline.cmd("PEXPIRE").arg(lock_key).arg(7_200_000),
-            Accident::ForeignState => pipeline.set(state_key, "1|2|x|R|1|1|t|o"),
-            Accident::FenceAhead => match &ahead {
+            Accident::ForeignState => pipeline.set(state_key, "1|2|x|R|1|1|1|t|o"),
+            Accident::FenceAhead | Accident::EndMoves(_) => match &other {
                 Some(text) => pipeline.cmd("SET").arg(state_key).arg(text).arg("KEEPTTL"),
                 None => pipeline.cmd("PING"),
             },
@@ -262,9 +275,9 @@ impl Play {
                     lock.expires_ms = Some(now_ms + 7_200_000);
                 }
             }
-            Accident::ForeignState => model.state = record("1|2|x|R|1|1|t|o", None),
-            Accident::FenceAhead => {
-                if let (Some(state), Some(text)) = (&mut model.state, ahead) {
+            Accident::ForeignState => model.state = record("1|2|x|R|1|1|1|t|o", None),
+            Accident::FenceAhead | Accident::EndMoves(_) => {
+                if let (Some(state), Some(text)) = (&mut model.state, other) {
                     state.text = text;
                 }
             }
@@ -391,6 +404,7 @@ fn the_scripts_do_what_the_model_does() {
         "Held",
         "TooEarly",
         "TooLate",
+        "Delayed",
         "FinishEarlier",
         "Extended",
         "Reasserted",

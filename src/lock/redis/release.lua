@@ -4,15 +4,19 @@
 -- reply: {now_us, {{code, known, owner}, ...}}: 0 freed, 1 was gone, 2 taken by another (by owner, if
 -- known)
 local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local out = {}
 for i = 1, #KEYS, 2 do
   local a = (i - 1) * 4
   local lk, sk, tok, ttl, status = KEYS[i], KEYS[i + 1], ARGV[a + 1], ARGV[a + 3], ARGV[a + 8]
   local v = redis.call('MGET', lk, sk)
-  local head, st, mid, lt, lo
+  local head, st, mid, en, lt, lo
   if v[2] then
-    head, st, mid, lt, lo = string.match(v[2], '^(%d+|%d+|%d+)|([RSFTCA])|(%d+|%d+)|([^|]*)|(.*)$')
+    head, st, mid, en, lt, lo =
+      string.match(v[2], '^(%d+|%d+|%d+)|([RSFTCA])|(%d+|%d+)|(%d+)|([^|]*)|(.*)$')
   end
+  -- A run that never started leaves the end of the one before it.
+  local ended = status == 'A' and (en or '0') or string.format('%.0f', now)
   local r
   if v[1] == tok then
     redis.call('DEL', lk)
@@ -25,10 +29,10 @@ for i = 1, #KEYS, 2 do
     r = {2, 0, ''}
   end
   if lt == tok and st == 'R' then
-    redis.call('SET', sk, table.concat({head, status, mid, lt, lo}, '|'), 'PX', ARGV[a + 5])
+    redis.call('SET', sk, table.concat({head, status, mid, ended, lt, lo}, '|'), 'PX', ARGV[a + 5])
   elseif not v[2] then                            -- the store lost its data: the instant stays taken
     redis.call('SET', sk, table.concat({'0', ARGV[a + 2], ARGV[a + 4], status, ARGV[a + 6],
-      string.format('%.0f', ttl * 1000), tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
+      string.format('%.0f', ttl * 1000), ended, tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
   end
   out[#out + 1] = r
 end

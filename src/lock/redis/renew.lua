@@ -10,7 +10,7 @@ for i = 1, #KEYS, 2 do
   local v = redis.call('MGET', lk, sk)
   local cur, st, lt, lo = v[1]
   if v[2] then
-    st, lt, lo = string.match(v[2], '^%d+|%d+|%d+|([RSFTCA])|%d+|%d+|([^|]*)|(.*)$')
+    st, lt, lo = string.match(v[2], '^%d+|%d+|%d+|([RSFTCA])|%d+|%d+|%d+|([^|]*)|(.*)$')
   end
   local r
   if cur == tok then
@@ -28,7 +28,7 @@ for i = 1, #KEYS, 2 do
   end
   if r[1] < 2 and not v[2] then                   -- the store lost its data: bring the state back
     redis.call('SET', sk, table.concat({'0', ARGV[a + 2], ARGV[a + 4], 'R', ARGV[a + 6],
-      string.format('%.0f', ttl * 1000), tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
+      string.format('%.0f', ttl * 1000), '0', tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
   end
   out[#out + 1] = r
 end

@@ -27,6 +27,7 @@ pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
         millis(claim.keep),
         claim.max_attempts.to_string(),
         claim.owner.to_string(),
+        claim.delay.map_or_else(|| "-1".to_owned(), millis),
     ];
     request(keys, claim.task(), args)
 }
@@ -107,6 +108,10 @@ pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
         },
         8 => Acquired::FinishEarlier {
             fire_time: DateTime::from_timestamp_millis(n1)?,
+        },
+        9 => Acquired::Delayed {
+            fire_time: DateTime::from_timestamp_millis(n1)?,
+            wait: Duration::from_millis(u64::try_from(n2).ok()?),
         },
         _ => return None,
     })
@@ -227,7 +232,8 @@ mod tests {
             vec![Value::Int(0)],
             entry(0, 7, 1, 1, "R", "me")[..5].to_vec(),
             vec![Value::Nil; 6],
-            entry(9, 0, 0, 0, "", ""),
+            entry(10, 0, 0, 0, "", ""),
+            entry(9, 7, -1, 0, "", ""),
             entry(-1, 0, 0, 0, "", ""),
             entry(0, -7, 1, 1, "R", "me"),
             entry(0, 7, -2, 1, "R", "me"),
