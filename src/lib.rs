@@ -34,7 +34,7 @@ pub use lock::{
 pub use lock::{RedisLock, RedisLockBuilder};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
-pub use schedule::{DstPolicy, Schedule, SpecError, SpecErrorKind};
+pub use schedule::{DstPolicy, Lint, Schedule, SpecError, SpecErrorKind};
 pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,
 };

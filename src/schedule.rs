@@ -4,19 +4,23 @@
 //!  spec ──parse──▶ Cron   sets of seconds, minutes, … years     ─┐ civil: the calendar
 //!   │              Every  a period on a grid from the epoch      ├─▶ zone: from wall clock
 //!   ╰─error        Once   one instant                           ─┘         to instants
+//!                  After  a delay after a run, Startup: what the engine has to find out
 //! ```
 //!
 //! There is no clock here and no state: two replicas that ask the same question get the same
 //! answer.
 
+mod after;
 mod civil;
 mod cron;
 mod days;
+mod duration;
 mod error;
 mod every;
 mod explain;
 mod field;
 mod hint;
+mod lint;
 mod once;
 mod parse;
 mod print;
@@ -24,16 +28,19 @@ mod zone;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 
+use after::After;
 use cron::{Cron, LAST_YEAR};
 use every::Every;
 use once::Once;
 use zone::Zoned;
 
 pub use error::{SpecError, SpecErrorKind};
+pub use lint::Lint;
 
 /// The first instant that a schedule can name: 1900-01-01T00:00:00Z, in seconds.
 const FIRST: i64 = -2_208_988_800;
@@ -44,9 +51,10 @@ const BEYOND: i64 = 7_258_204_800;
 ///
 /// A spec is five fields (minute, hour, day of month, month, day of week), six (a second before
 /// them) or seven (a year, 1970 to 2199, behind them); or one of `@yearly`, `@annually`,
-/// `@monthly`, `@weekly`, `@daily`, `@midnight`, `@hourly`; or `@every` and a Go duration; or `@at`
-/// and an RFC 3339 instant. `CRON_TZ=Europe/Berlin` or `TZ=Europe/Berlin` before it names the zone
-/// whose clock the fields are about.
+/// `@monthly`, `@weekly`, `@daily`, `@midnight`, `@hourly`; or `@every` and a Go duration; or `@after`
+/// and a Go duration, counted from the end of the last run; or `@at` and an RFC 3339 instant; or
+/// `@startup`, at each start of an instance. `CRON_TZ=Europe/Berlin` or `TZ=Europe/Berlin` before it
+/// names the zone whose clock the fields are about.
 ///
 /// ```
 /// use tasklock::Schedule;
@@ -56,7 +64,7 @@ const BEYOND: i64 = 7_258_204_800;
 /// let friday: DateTime<Utc> = "2026-01-02T12:00:00Z".parse().unwrap();
 /// let monday: DateTime<Utc> = "2026-01-05T03:30:00Z".parse().unwrap();
 /// assert_eq!(schedule.next_after(friday), Some(monday));
-/// assert_eq!(schedule.explain(), "at 04:30, Monday to Friday (Europe/Berlin)");
+/// assert_eq!(schedule.explain(), "at 04:30, Monday to Friday, in Europe/Berlin");
 /// # Ok::<(), tasklock::SpecError>(())
 /// ```
 ///
@@ -97,7 +105,9 @@ pub struct Schedule {
 enum Rule {
     Cron(Cron),
     Every(Every),
+    After(After),
     Once(Once),
+    Startup,
 }
 
 /// What becomes of wall-clock times that a change of the clock skips or repeats.
@@ -108,7 +118,8 @@ enum Rule {
 /// 2026-10-25, 02:30 comes twice   the first 02:30        both
 /// ```
 ///
-/// It matters to specs with fields only: `@every` and `@at` name instants, not times of a clock.
+/// It matters to specs with fields only: `@every`, `@after`, `@at` and `@startup` are not about times
+/// of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum DstPolicy {
@@ -152,6 +163,9 @@ impl Schedule {
     ///
     /// Fire times of fields are whole seconds, those of `@every` whole multiples of its duration
     /// from 1970-01-01T00:00:00Z. An instant before 1900 counts as the start of 1900.
+    ///
+    /// What no instant tells: `@after` answers as if the last run had ended at `after`, and
+    /// `@startup`, which depends on no clock, is `None`.
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let after = match DateTime::from_timestamp(FIRST - 1, 999_999_999) {
             Some(first) => after.max(first),
@@ -163,12 +177,15 @@ impl Schedule {
                 return DateTime::from_timestamp(seconds, 0);
             }
             Rule::Every(every) => every.next(after)?,
+            Rule::After(delay) => delay.next(after)?,
             Rule::Once(once) => once.next(after)?,
+            Rule::Startup => return None,
         };
         (i64::from(next.year()) <= LAST_YEAR).then_some(next)
     }
 
-    /// The last fire time strictly before `before`, or `None` if there is none from 1900 on.
+    /// The last fire time strictly before `before`, or `None` if there is none from 1900 on, or if
+    /// no instant tells, as of `@after` and `@startup`.
     pub fn prev_before(&self, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let before = match DateTime::from_timestamp(BEYOND, 0) {
             Some(beyond) => before.min(beyond),
@@ -185,6 +202,7 @@ impl Schedule {
             }
             Rule::Every(every) => every.prev(before)?,
             Rule::Once(once) => once.prev(before)?,
+            Rule::After(_) | Rule::Startup => return None,
         };
         if let Rule::Every(every) = &self.rule
             && i64::from(prev.year()) > LAST_YEAR
@@ -214,12 +232,45 @@ impl Schedule {
         std::iter::successors(self.next_after(after), |at| self.next_after(*at))
     }
 
-    /// Whether there is no fire time at all, from 1900 to 2199: `0 0 31 2 *`.
+    /// Whether there is no fire time at all, from 1900 to 2199: `0 0 31 2 *`. Not so `@startup`.
     ///
     /// A schedule whose fire times are all past is another matter: ask
     /// [`next_after`](Self::next_after).
     pub fn never_fires(&self) -> bool {
-        self.next_after(DateTime::<Utc>::MIN_UTC).is_none()
+        !self.is_startup() && self.next_after(DateTime::<Utc>::MIN_UTC).is_none()
+    }
+
+    /// How long after the end of the last run the next one comes, for `@after`.
+    pub fn delay(&self) -> Option<Duration> {
+        match &self.rule {
+            Rule::After(after) => Some(after.delay()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is `@startup`: due at each start of an instance.
+    pub fn is_startup(&self) -> bool {
+        self.rule == Rule::Startup
+    }
+
+    /// What somebody should know who uses the schedule: that it never fires, or that changes of the
+    /// clock within a year from `now` will skip, move or repeat some of its fire times.
+    ///
+    /// Specs for every hour of a day are not mentioned for changes of the clock: they go on by it.
+    ///
+    /// ```
+    /// # use tasklock::Schedule;
+    /// let schedule: Schedule = "TZ=Europe/Berlin 30 2 * * *".parse()?;
+    /// let lints = schedule.lint("2027-01-01T00:00:00Z".parse().unwrap());
+    /// assert_eq!(lints.len(), 1);
+    /// assert_eq!(
+    ///     lints[0].to_string(),
+    ///     "no 02:30 on 2027-03-28 in Europe/Berlin: fires at 03:00 instead",
+    /// );
+    /// # Ok::<(), tasklock::SpecError>(())
+    /// ```
+    pub fn lint(&self, now: DateTime<Utc>) -> Vec<Lint> {
+        lint::lint(self, now)
     }
 
     /// The schedule in English, with its zone: `every 10 minutes (UTC)`.
@@ -268,6 +319,8 @@ impl fmt::Display for Schedule {
         match &self.rule {
             Rule::Cron(cron) => write!(f, "{cron}"),
             Rule::Every(every) => write!(f, "@every {every}"),
+            Rule::After(after) => write!(f, "@after {after}"),
+            Rule::Startup => f.write_str("@startup"),
             Rule::Once(once) => write!(f, "@at {once}"),
         }
     }

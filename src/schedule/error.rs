@@ -65,7 +65,7 @@ pub enum SpecErrorKind {
     BadZone,
     /// An `@` word that is not one of those known.
     UnknownDescriptor,
-    /// The duration of an `@every` cannot be read, or is below 10 ms.
+    /// The duration of an `@every` or `@after` cannot be read, or is below 10 ms.
     BadDuration,
     /// The instant of an `@at` cannot be read, or is outside of the years 1900 to 2199.
     BadInstant,

@@ -39,9 +39,11 @@ pub(super) fn explain(schedule: &Schedule) -> String {
                 true => ": never",
                 false => "",
             };
-            format!("{} ({}){never}", sentence(cron), schedule.zone.name())
+            format!("{}, in {}{never}", sentence(cron), schedule.zone.name())
         }
         Rule::Every(every) => format!("every {every}"),
+        Rule::After(after) => format!("{after} after the end of the last run"),
+        Rule::Startup => "at each start of an instance".into(),
         Rule::Once(once) => format!("once, at {once}"),
     }
 }
@@ -310,7 +312,7 @@ mod tests {
             ),
         ] {
             let schedule: Schedule = spec.parse().unwrap();
-            assert_eq!(schedule.explain(), format!("{sentence} (UTC)"), "{spec}");
+            assert_eq!(schedule.explain(), format!("{sentence}, in UTC"), "{spec}");
         }
     }
 
@@ -319,16 +321,18 @@ mod tests {
         for (spec, sentence) in [
             (
                 "CRON_TZ=Asia/Tokyo @daily",
-                "at 00:00, every day (Asia/Tokyo)",
+                "at 00:00, every day, in Asia/Tokyo",
             ),
             ("CRON_TZ=Asia/Tokyo @every 90m", "every 1h30m"),
+            ("@after 90s", "1m30s after the end of the last run"),
+            ("@startup", "at each start of an instance"),
             (
                 "@at 2030-01-01T00:00:00+08:00",
                 "once, at 2029-12-31T16:00:00Z",
             ),
             (
                 "0 0 31 2 *",
-                "at 00:00, on day 31 of the month, in February (UTC): never",
+                "at 00:00, on day 31 of the month, in February, in UTC: never",
             ),
         ] {
             let schedule: Schedule = spec.parse().unwrap();

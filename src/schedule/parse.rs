@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use chrono_tz::Tz;
 
+use super::after::After;
 use super::cron::{Cron, FIRST_NAMED_YEAR, Flags, Years};
 use super::error::{SpecError, SpecErrorKind as Kind, shown};
 use super::every::Every;
@@ -132,8 +133,14 @@ fn descriptor(text: &str) -> Result<Rule, Fault<'_>> {
     if is("@every") {
         return Every::parse(argument).map(Rule::Every);
     }
+    if is("@after") {
+        return After::parse(argument).map(Rule::After);
+    }
     if is("@at") {
         return Once::parse(argument).map(Rule::Once);
+    }
+    if is("@startup") && argument.is_empty() {
+        return Ok(Rule::Startup);
     }
     let fields = match () {
         () if !argument.is_empty() => None,

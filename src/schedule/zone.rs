@@ -47,6 +47,14 @@ pub(super) struct Zoned<'a> {
     pub(super) run_once: bool,
 }
 
+/// A change of the clock: from `at` on, an instant, its offset from UTC is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) at: i64,
+    pub(super) old: i64,
+    pub(super) new: i64,
+}
+
 impl Zoned<'_> {
     /// The first fire time after `after`, in seconds from the Unix epoch.
     pub(super) fn next(self, after: i64) -> Option<i64> {
@@ -105,7 +113,25 @@ impl Zoned<'_> {
         }
     }
 
-    fn makes_up(self, old: i64, new: i64) -> bool {
+    /// The first change of the clock after `after` and up to `until`, with the offsets before and
+    /// after it.
+    pub(super) fn next_change(self, after: i64, until: i64) -> Option<Change> {
+        let mut from = after;
+        let old = self.offset(from);
+        while from < until {
+            let reach = (from + WINDOW).min(until);
+            if self.offset(reach) != old {
+                let at = self.change_between(from, reach, old);
+                let new = self.offset(at);
+                return Some(Change { at, old, new });
+            }
+            from = reach;
+        }
+        None
+    }
+
+    /// Whether a time in the gap between these offsets is made up for after it.
+    pub(super) fn makes_up(self, old: i64, new: i64) -> bool {
         self.run_once && (1..LONGEST_GAP).contains(&(new - old))
     }
 

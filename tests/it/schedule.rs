@@ -265,7 +265,10 @@ fn each_mistake_has_its_phrase() {
         ("5-4 * * * *", "beyond end of range", 1),
         ("*/0 * * * *", "should be a positive number", 1),
         ("@nope", "unrecognized descriptor", 1),
-        ("@after 5m", "unrecognized descriptor", 1),
+        ("@after", "failed to parse duration", 7),
+        ("@after 9ms", "below minimum", 8),
+        ("@after -1m", "should be a positive number", 8),
+        ("@startup 5m", "unrecognized descriptor", 1),
         ("@every x", "failed to parse duration", 8),
         ("@every 0s", "should be a positive number", 8),
         ("@at tomorrow", "failed to parse time", 5),
@@ -784,6 +787,122 @@ fn never_is_said_of_dates_that_never_come_and_not_of_those_that_are_past() {
 }
 
 #[test]
+fn a_delay_counts_from_the_end_of_the_last_run_which_the_asker_names() {
+    let schedule: Schedule = "@After 1h30m".parse().unwrap();
+    assert_eq!(schedule.delay(), Some(std::time::Duration::from_secs(5400)));
+    let end = at("2026-11-21T10:00:00.25Z");
+    let due = at("2026-11-21T11:30:00.25Z");
+    assert_eq!(schedule.next_after(end), Some(due));
+    assert_eq!(schedule.prev_before(due), None);
+    assert!(!schedule.never_fires() && !schedule.is_startup());
+    assert_eq!(schedule.explain(), "1h30m after the end of the last run");
+    assert_eq!(schedule.to_string(), "@after 1h30m");
+    assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule);
+    let long: Schedule = "@after 2562047h".parse().unwrap();
+    assert_eq!(long.next_after(end), None, "beyond the year 2199");
+}
+
+#[test]
+fn a_start_has_no_time_and_is_not_never() {
+    let schedule: Schedule = "TZ=Asia/Tokyo @STARTUP".parse().unwrap();
+    assert!(schedule.is_startup() && !schedule.never_fires());
+    assert_eq!(schedule.next_after(at("2026-11-21T10:00:00Z")), None);
+    assert_eq!(schedule.prev_before(at("2026-11-21T10:00:00Z")), None);
+    assert_eq!(schedule.delay(), None);
+    assert_eq!(schedule.explain(), "at each start of an instance");
+    assert_eq!(schedule.to_string(), "CRON_TZ=Asia/Tokyo @startup");
+    assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule);
+    assert!(schedule.lint(at("2026-11-21T10:00:00Z")).is_empty());
+}
+
+#[test]
+fn what_changes_of_the_clock_do_within_a_year_is_said_before() {
+    let lints = |spec: &str, dst| -> Vec<String> {
+        let schedule = spec.parse::<Schedule>().unwrap().with_dst(dst);
+        let lints = schedule.lint(at("2026-11-21T10:00:00Z"));
+        lints
+            .iter()
+            .map(|l| format!("{}: {l}", l.as_str()))
+            .collect()
+    };
+    let none: [&str; 0] = [];
+    let (run_once, robfig) = (DstPolicy::RunOnce, DstPolicy::Robfig);
+    let berlin = |fields: &str| format!("TZ=Europe/Berlin {fields}");
+    // In the gap of 28 March 2027 and, by run-once, on the first pass only of 31 October.
+    let moved = "dst_gap: no 02:30 on 2027-03-28 in Europe/Berlin: fires at 03:00 instead";
+    let skipped = "dst_gap: no 02:30 on 2027-03-28 in Europe/Berlin: does not fire";
+    let twice = "dst_overlap: 02:30 comes twice on 2027-10-31 in Europe/Berlin: fires both times";
+    assert_eq!(lints(&berlin("30 2 * * *"), run_once), [moved]);
+    assert_eq!(lints(&berlin("30 2 * * *"), robfig), [skipped, twice]);
+    assert_eq!(
+        lints(&berlin("15 30 2 * * SUN"), run_once),
+        ["dst_gap: no 02:30:15 on 2027-03-28 in Europe/Berlin: fires at 03:00 instead"]
+    );
+    // An interval that is not for all hours has no run that hour, or two passes.
+    assert_eq!(
+        lints(&berlin("*/30 2 * * *"), run_once),
+        [
+            "dst_gap: no 02:00 on 2027-03-28 in Europe/Berlin: does not fire",
+            "dst_overlap: 02:00 comes twice on 2027-10-31 in Europe/Berlin: fires both times",
+        ]
+    );
+    // Other days, other hours, all hours, no clock: nothing to say.
+    for spec in [
+        "30 2 * * MON-SAT",
+        "30 4 * * *",
+        "*/5 * * * *",
+        "@hourly",
+        "@every 1h",
+        "@after 1h",
+    ] {
+        for dst in [run_once, robfig] {
+            assert_eq!(lints(&berlin(spec), dst), none, "{spec}");
+        }
+    }
+    for zone in ["UTC", "Asia/Shanghai", "Etc/GMT+5"] {
+        assert_eq!(
+            lints(&format!("TZ={zone} 30 2 * * *"), robfig),
+            none,
+            "{zone}"
+        );
+    }
+    // South of the equator the gap comes after the overlap.
+    assert_eq!(
+        lints("TZ=Australia/Lord_Howe 45 1 * * *", robfig),
+        ["dst_overlap: 01:45 comes twice on 2027-04-04 in Australia/Lord_Howe: fires both times"]
+    );
+    assert_eq!(
+        lints("TZ=Australia/Lord_Howe 15 2 * * *", run_once),
+        ["dst_gap: no 02:15 on 2027-10-03 in Australia/Lord_Howe: fires at 02:30 instead"]
+    );
+}
+
+#[test]
+fn what_never_fires_or_fires_no_more_is_said_before() {
+    let lint = |spec: &str| -> Vec<String> {
+        let schedule: Schedule = spec.parse().unwrap();
+        let lints = schedule.lint(at("2026-11-21T10:00:00Z"));
+        lints
+            .iter()
+            .map(|l| format!("{}: {l}", l.as_str()))
+            .collect()
+    };
+    assert_eq!(
+        lint("0 0 31 2 *"),
+        ["never_fires: never fires: there is no such date"]
+    );
+    assert_eq!(
+        lint("0 0 12 1 1 * 2020"),
+        ["past: fires no more: the last time was 2020-01-01T12:00:00Z"]
+    );
+    assert_eq!(
+        lint("@at 2026-11-21T10:00:00Z"),
+        ["past: fires no more: the last time was 2026-11-21T10:00:00Z"]
+    );
+    assert!(lint("@at 2026-11-21T10:00:01Z").is_empty());
+}
+
+#[test]
 fn an_instant_comes_once() {
     let instant = at("2030-01-31T01:00:00.25Z");
     let schedule: Schedule = "@At 2030-01-31T09:00:00.25+08:00".parse().unwrap();
@@ -874,8 +993,6 @@ fn what_robfig_refuses_or_misreads_is_read_or_refused() {
         ("TZ=UTC", SpecErrorKind::Empty),
         ("CRON_TZ=UTC  ", SpecErrorKind::Empty),
         ("@reboot", SpecErrorKind::UnknownDescriptor),
-        ("@startup", SpecErrorKind::UnknownDescriptor),
-        ("@after 5m", SpecErrorKind::UnknownDescriptor),
         ("@daily !", SpecErrorKind::UnknownDescriptor),
         ("0 0 0 * * * * *", SpecErrorKind::FieldCount),
     ] {
