@@ -12,6 +12,7 @@ use chrono_tz::Tz;
 
 use crate::error::Error;
 use crate::lock::FencingToken;
+use crate::schedule::Lint;
 use crate::task::{RunId, TaskName};
 
 pub(crate) use observers::Observers;
@@ -38,8 +39,10 @@ pub enum Event {
         spec: Arc<str>,
         /// The zone in which the spec is read.
         timezone: Tz,
-        /// The first fire time.
+        /// The first fire time, if it is known yet.
         next_fire: Option<DateTime<Utc>>,
+        /// What somebody should know who wrote the spec.
+        lints: Arc<[Lint]>,
     },
     /// The scheduler fires from now on.
     SchedulerStarted {
@@ -65,7 +68,7 @@ pub enum Event {
     NextFire {
         /// The task.
         task: TaskName,
-        /// When it is due next; `None` if never.
+        /// When it is due next; `None` if never, or if nobody knows yet.
         at: Option<DateTime<Utc>>,
     },
     /// A firing has found its end on this instance: each fire time has exactly one decision.

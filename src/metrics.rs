@@ -229,6 +229,7 @@ impl Observer for Metrics {
                 spec,
                 timezone,
                 next_fire,
+                ..
             } => {
                 let series = inner.task(task);
                 series.set_next_fire(*next_fire);
@@ -329,6 +330,7 @@ mod tests {
             spec: "0 0 2 * * \"MON\"".into(),
             timezone: chrono_tz::Asia::Shanghai,
             next_fire: None,
+            lints: Arc::default(),
         }
     }
 
@@ -524,6 +526,7 @@ mod tests {
             spec: "@hourly".into(),
             timezone: chrono_tz::UTC,
             next_fire: None,
+            lints: Arc::default(),
         };
         let text = text_after([registered("t"), again]);
         assert_eq!(

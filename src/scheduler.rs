@@ -11,6 +11,7 @@ mod health;
 mod registry;
 mod shutdown;
 mod slot;
+mod spread;
 mod timeline;
 mod timer;
 mod watched_lock;

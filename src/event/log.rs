@@ -7,6 +7,7 @@
 use tracing::{debug, error, info, warn};
 
 use crate::event::{Decision, Event, Observer, Outcome};
+use crate::schedule::Lint;
 
 /// Writes a log line for each event that somebody may look for.
 #[derive(Debug)]
@@ -20,13 +21,23 @@ impl Observer for LogObserver {
                 spec,
                 timezone,
                 next_fire,
+                lints,
             } => {
                 let next = next_fire.map(|t| t.to_rfc3339());
                 info!(target: "tasklock", event = "task.registered", name = %task, spec = %spec,
                     timezone = %timezone, next, "Task registered");
-                if next.is_none() {
-                    warn!(target: "tasklock", event = "task.lint", task = %task, spec = %spec,
-                        lint = "never_fires", "Task never fires");
+                for lint in lints.iter() {
+                    let (detail, lint) = (lint, lint.as_str());
+                    match detail {
+                        Lint::NeverFires | Lint::Past { .. } => {
+                            warn!(target: "tasklock", event = "task.lint", task = %task,
+                                spec = %spec, lint, detail = %detail, "Task never fires");
+                        }
+                        _ => {
+                            warn!(target: "tasklock", event = "task.lint", task = %task,
+                                spec = %spec, lint, detail = %detail, "Task meets a clock change");
+                        }
+                    }
                 }
             }
             Event::SchedulerStarted {

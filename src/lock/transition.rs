@@ -114,7 +114,7 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
         return (new, Acquired::Burned);
     }
     if let Some(s) = &state {
-        if inst < last {
+        if inst < last && claim.delay.is_none() {
             let last = DateTime::from_timestamp_millis(last).unwrap_or_default();
             new.remaining(state.as_ref(), now_ms);
             return (new, Acquired::Superseded { last });
@@ -167,6 +167,10 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
             let fire_time = DateTime::from_timestamp_millis(due).unwrap_or_default();
             let wait = Duration::from_millis((due - now_ms).max(0).unsigned_abs());
             return (new, Acquired::Delayed { fire_time, wait });
+        }
+        if inst < last {
+            let last = DateTime::from_timestamp_millis(last).unwrap_or_default();
+            return (new, Acquired::Superseded { last });
         }
     }
     if inst - now_ms > millis(claim.early) {

@@ -12,6 +12,8 @@ pub(crate) struct Facts {
     pub(crate) fire_time: DateTime<Utc>,
     pub(crate) now: DateTime<Utc>,
     pub(crate) misfire_threshold: Duration,
+    /// By how much later than its fire time it was to start.
+    pub(crate) spread: Duration,
     pub(crate) is_draining: bool,
     /// When the run of this task that goes on here started.
     pub(crate) running_since: Option<DateTime<Utc>>,
@@ -42,7 +44,7 @@ pub(crate) fn admit(facts: Facts) -> Admission {
         return Admission::Decide(Decision::Misfired);
     }
     match facts.running_since {
-        Some(since) if since >= facts.fire_time => Admission::Wait,
+        Some(since) if since >= facts.fire_time + facts.spread => Admission::Wait,
         Some(_) => Admission::Decide(Decision::Overlap),
         None => Admission::Claim,
     }
@@ -67,6 +69,7 @@ mod tests {
             fire_time: at(100),
             now: at(100),
             misfire_threshold: Duration::from_secs(60),
+            spread: Duration::ZERO,
             is_draining: false,
             running_since: None,
         };
@@ -105,6 +108,15 @@ mod tests {
                     ..fine
                 },
                 Admission::Wait,
+            ),
+            (
+                Facts {
+                    running_since: Some(at(104)),
+                    spread: Duration::from_secs(5),
+                    now: at(105),
+                    ..fine
+                },
+                Admission::Decide(Decision::Overlap),
             ),
             (
                 Facts {

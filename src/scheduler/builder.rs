@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Observer, Observers};
 use crate::lock::Lock;
+use crate::schedule::DstPolicy;
 use crate::scheduler::Scheduler;
 use crate::scheduler::engine::{Engine, random_bits};
 use crate::time::{Clock, SystemClock};
@@ -19,6 +20,7 @@ pub struct SchedulerBuilder {
     lock: Option<Arc<dyn Lock>>,
     observers: Vec<Arc<dyn Observer>>,
     timezone: Tz,
+    dst: DstPolicy,
     shutdown_grace: Duration,
     wait_for_lock: Duration,
     instance: Option<String>,
@@ -31,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) lock: Arc<dyn Lock>,
     pub(crate) observers: Observers,
     pub(crate) timezone: Tz,
+    pub(crate) dst: DstPolicy,
     pub(crate) shutdown_grace: Duration,
     pub(crate) wait_for_lock: Duration,
     pub(crate) instance: Arc<str>,
@@ -43,6 +46,7 @@ impl SchedulerBuilder {
             lock: None,
             observers: Vec::new(),
             timezone: Tz::UTC,
+            dst: DstPolicy::default(),
             shutdown_grace: Duration::from_secs(20),
             wait_for_lock: Duration::ZERO,
             instance: None,
@@ -72,6 +76,13 @@ impl SchedulerBuilder {
     /// Default: UTC.
     pub fn timezone(mut self, zone: Tz) -> Self {
         self.timezone = zone;
+        self
+    }
+
+    /// What becomes of times that a change of the clock skips or repeats, for tasks whose policy
+    /// does not say. Default: [`DstPolicy::RunOnce`].
+    pub fn dst(mut self, dst: DstPolicy) -> Self {
+        self.dst = dst;
         self
     }
 
@@ -144,6 +155,7 @@ impl SchedulerBuilder {
             lock,
             observers: Observers::new(self.observers),
             timezone: self.timezone,
+            dst: self.dst,
             shutdown_grace: self.shutdown_grace,
             wait_for_lock: self.wait_for_lock,
             instance: instance.into(),
@@ -179,6 +191,7 @@ impl fmt::Debug for SchedulerBuilder {
             .field("lock", &self.lock)
             .field("observers", &self.observers.len())
             .field("timezone", &self.timezone)
+            .field("dst", &self.dst)
             .field("shutdown_grace", &self.shutdown_grace)
             .field("wait_for_lock", &self.wait_for_lock)
             .field("instance", &self.instance)

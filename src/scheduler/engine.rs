@@ -1,7 +1,7 @@
 //! What the parts of a running scheduler share.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,7 +18,7 @@ use crate::scheduler::builder::Settings;
 use crate::scheduler::health::Health;
 use crate::scheduler::registry::{Entry, Registry};
 use crate::scheduler::shutdown::Stopping;
-use crate::scheduler::timer::{self, Timer};
+use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
 use crate::task::{CancelReason, Task};
 
@@ -32,8 +32,10 @@ pub(crate) struct Engine {
     state: AtomicU8,
     seed: u128,
     drawn: AtomicU64,
-    /// Wakes the timer: a task was registered.
-    pub(crate) registered: Notify,
+    /// Wakes the timer: a task was registered, or one has a new fire time.
+    pub(crate) changed: Notify,
+    // Held to push or to take.
+    rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
     pub(crate) quiet: CancellationToken,
     /// Cancelled when runs are to end.
@@ -75,7 +77,8 @@ impl Engine {
             state: AtomicU8::new(0),
             seed: random,
             drawn: AtomicU64::new(0),
-            registered: Notify::new(),
+            changed: Notify::new(),
+            rearms: Mutex::default(),
             quiet: CancellationToken::new(),
             aborting: CancellationToken::new(),
             claims: TaskTracker::new(),
@@ -142,6 +145,20 @@ impl Engine {
         });
     }
 
+    /// Gives a task another fire time.
+    pub(crate) fn rearm(&self, rearm: Rearm) {
+        self.rearms().push(rearm);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn take_rearms(&self) -> Vec<Rearm> {
+        std::mem::take(&mut *self.rearms())
+    }
+
+    fn rearms(&self) -> MutexGuard<'_, Vec<Rearm>> {
+        self.rearms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn register(&self, task: Arc<dyn Task>) -> Result<()> {
         if matches!(
             self.state(),
@@ -150,8 +167,12 @@ impl Engine {
             let text = "the scheduler is stopped: register tasks with a new one";
             return Err(Error::new(ErrorKind::WrongState, text));
         }
-        let entry = Entry::new(task, self.settings.timezone)?;
-        let next_fire = entry.schedule.next_after(self.settings.clock.now());
+        let entry = Entry::new(task, self.settings.timezone, self.settings.dst)?;
+        let now = self.settings.clock.now();
+        let next_fire = match entry.depends_on_runs() {
+            true => None,
+            false => entry.schedule.next_after(now),
+        };
         entry.slot().next_fire = next_fire;
         self.registry.reserve(&entry.name)?;
         // Before the timer can see it, so that this is the first that is heard of the task.
@@ -160,9 +181,10 @@ impl Engine {
             spec: entry.spec.clone(),
             timezone: entry.schedule.timezone(),
             next_fire,
+            lints: entry.schedule.lint(now).into(),
         });
         self.registry.add(entry);
-        self.registered.notify_one();
+        self.changed.notify_one();
         Ok(())
     }
 

@@ -135,6 +135,7 @@ impl Run {
         }
         self.entry.slot().finish_run(outcome, at, took);
         claiming::next_in_line(&self.engine, &self.entry);
+        claiming::plan_next(&self.engine, &self.entry).await;
     }
 
     /// Runs the task's code under guard.

@@ -117,7 +117,7 @@ pub struct TaskSnapshot {
     pub timezone: Tz,
     /// Its timeout.
     pub timeout: Duration,
-    /// When it is due next; `None` if never.
+    /// When it is due next; `None` if never, or if nobody knows yet: an `@after` while it runs.
     pub next_fire: Option<DateTime<Utc>>,
     /// The run that goes on here.
     pub running: Option<RunFacts>,

@@ -9,8 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::schedule::Schedule;
+use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::slot::Slot;
+use crate::scheduler::spread;
 use crate::task::{Policy, Task, TaskName};
 
 /// One registered task: what it said at registration, and its place in the engine.
@@ -20,14 +21,16 @@ pub(crate) struct Entry {
     pub(crate) schedule: Schedule,
     pub(crate) timeout: Duration,
     pub(crate) policy: Policy,
+    /// By how much later than its fire times the task starts: its part of the policy's spread.
+    pub(crate) spread: Duration,
     pub(crate) task: Arc<dyn Task>,
     // Held for a look or a change of a few fields, never across an await.
     slot: Mutex<Slot>,
 }
 
 impl Entry {
-    /// Reads and checks what a task says of itself.
-    pub(crate) fn new(task: Arc<dyn Task>, default_zone: Tz) -> Result<Self> {
+    /// Reads and checks what a task says of itself; `zone` and `dst` are for one that does not.
+    pub(crate) fn new(task: Arc<dyn Task>, zone: Tz, dst: DstPolicy) -> Result<Self> {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
@@ -39,12 +42,13 @@ impl Entry {
             return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
         }
         let spec: Arc<str> = task.spec().into();
-        let zone = policy.timezone.unwrap_or(default_zone);
+        let zone = policy.timezone.unwrap_or(zone);
         let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
         Ok(Self {
+            schedule: schedule.with_dst(policy.dst.unwrap_or(dst)),
+            spread: spread::part(name.as_str(), policy.spread),
             name,
             spec,
-            schedule,
             timeout,
             policy,
             task,
@@ -57,6 +61,20 @@ impl Entry {
         let timeout = TimeDelta::from_std(self.timeout).ok();
         let at = timeout.and_then(|timeout| started.checked_add_signed(timeout));
         at.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Whether no clock alone tells when it is due: `@after` and `@startup`.
+    pub(crate) fn depends_on_runs(&self) -> bool {
+        self.schedule.delay().is_some() || self.schedule.is_startup()
+    }
+
+    /// How long after its fire time a firing may start; longer than anything for those that wait
+    /// until they can.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.depends_on_runs() {
+            return Duration::MAX;
+        }
+        self.policy.misfire_threshold + self.spread + self.policy.jitter
     }
 
     pub(crate) fn slot(&self) -> MutexGuard<'_, Slot> {

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::schedule::Schedule;
 
-/// The next fire times of all tasks, in order.
+/// When each task is to start next, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
     times: BTreeSet<(DateTime<Utc>, usize)>,
@@ -16,6 +16,10 @@ pub(crate) struct Timeline {
 impl Timeline {
     pub(crate) fn insert(&mut self, at: DateTime<Utc>, task: usize) {
         self.times.insert((at, task));
+    }
+
+    pub(crate) fn remove(&mut self, at: DateTime<Utc>, task: usize) {
+        self.times.remove(&(at, task));
     }
 
     pub(crate) fn next(&self) -> Option<DateTime<Utc>> {

@@ -14,7 +14,9 @@ use crate::lock::LastFired;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
+use crate::scheduler::spread;
 use crate::scheduler::timeline::{self, Timeline};
+use crate::task::TaskName;
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -30,9 +32,35 @@ const CORRECTION: TimeDelta = TimeDelta::hours(3);
 pub(crate) struct Timer {
     engine: Arc<Engine>,
     /// All tasks that the timer knows, by their number in the timeline.
-    entries: Vec<Arc<Entry>>,
+    tasks: Vec<Known>,
     timeline: Timeline,
     last_look: Option<Look>,
+}
+
+/// A task, and what the timer waits for.
+#[derive(Debug)]
+struct Known {
+    entry: Arc<Entry>,
+    next: Option<Planned>,
+}
+
+/// A fire time, and when its firing starts: later by spread and jitter.
+#[derive(Debug, Clone, Copy)]
+struct Planned {
+    fire_time: DateTime<Utc>,
+    start: DateTime<Utc>,
+}
+
+/// A new fire time of a task that the timer cannot compute, as it depends on a run.
+#[derive(Debug)]
+pub(crate) struct Rearm {
+    pub(crate) task: TaskName,
+    /// The instant to claim, by the store's clock.
+    pub(crate) fire_time: DateTime<Utc>,
+    /// When it is due, by our clock.
+    pub(crate) due: DateTime<Utc>,
+    /// Whether it is that instant; otherwise a look at what has become of it.
+    pub(crate) is_known: bool,
 }
 
 /// What both clocks said at the same moment.
@@ -47,41 +75,57 @@ impl Timer {
     pub(crate) fn new(engine: Arc<Engine>, known: Vec<Option<LastFired>>) -> Self {
         let mut this = Self {
             engine,
-            entries: Vec::new(),
+            tasks: Vec::new(),
             timeline: Timeline::default(),
             last_look: None,
         };
         let now = this.engine.settings.clock.now();
         let mut known = known.into_iter();
         for entry in this.engine.registry.since(0) {
-            let last = known.next().flatten().and_then(|last| last.fire_time);
-            this.adopt(entry, last, now);
+            this.adopt(entry, known.next().flatten(), now);
         }
         this
     }
 
-    /// Puts a task into the timeline: from its last firing on, as far as that is not misfired by
-    /// now, or from now on if it has never fired.
-    fn adopt(&mut self, entry: Arc<Entry>, last: Option<DateTime<Utc>>, now: DateTime<Utc>) {
-        let threshold = TimeDelta::from_std(entry.policy.misfire_threshold).unwrap_or_default();
-        let from = last.map_or(now, |last| last.max(now - threshold));
-        let task = self.entries.len();
-        let next = entry.schedule.next_after(from);
-        self.entries.push(entry);
-        self.set_next(task, next);
+    /// Puts a task into the timeline.
+    fn adopt(&mut self, entry: Arc<Entry>, last: Option<LastFired>, now: DateTime<Utc>) {
+        let next = first_fire_time(&entry, last, now);
+        self.tasks.push(Known { entry, next: None });
+        self.set_next(self.tasks.len() - 1, next);
     }
 
     fn set_next(&mut self, task: usize, next: Option<DateTime<Utc>>) {
-        let Some(entry) = self.entries.get(task) else {
+        self.plan(task, next, next, true);
+    }
+
+    /// Plans a task's next firing for `due`, and later by spread and jitter.
+    fn plan(
+        &mut self,
+        task: usize,
+        fire_time: Option<DateTime<Utc>>,
+        due: Option<DateTime<Utc>>,
+        is_known: bool,
+    ) {
+        let Some(Known { entry, next }) = self.tasks.get_mut(task) else {
             return;
         };
-        entry.slot().next_fire = next;
+        if let Some(old) = next.take() {
+            self.timeline.remove(old.start, task);
+        }
+        let at = fire_time.filter(|_| is_known);
+        entry.slot().next_fire = at;
         self.engine.announce(&Event::NextFire {
             task: entry.name.clone(),
-            at: next,
+            at,
         });
-        if let Some(at) = next {
-            self.timeline.insert(at, task);
+        if let (Some(fire_time), Some(due)) = (fire_time, due) {
+            let jitter = match entry.policy.jitter {
+                Duration::ZERO => Duration::ZERO,
+                max => spread::draw(max, self.engine.random()),
+            };
+            let start = due + entry.spread + jitter;
+            *next = Some(Planned { fire_time, start });
+            self.timeline.insert(start, task);
         }
     }
 
@@ -95,30 +139,13 @@ impl Timer {
         self.engine.health.note_wake(look.now);
         self.engine.announce(&Event::TimerWoke { at: look.now });
         self.notice_step(look);
-        for entry in self.engine.registry.since(self.entries.len()) {
+        for entry in self.engine.registry.since(self.tasks.len()) {
             self.adopt(entry, None, look.now);
         }
+        self.take_rearms();
         let mut firings = Vec::new();
-        while let Some((first, task)) = self.timeline.pop_due(look.now) {
-            let Some(entry) = self.entries.get(task).cloned() else {
-                continue;
-            };
-            let threshold = entry.policy.misfire_threshold;
-            let due = timeline::due(&entry.schedule, first, look.now, threshold);
-            if let Some((count, fire_time)) = due.passed {
-                let task = entry.name.clone();
-                let decision = Decision::Misfired;
-                let passed = Event::FiringDecided {
-                    task,
-                    fire_time,
-                    decision,
-                    count,
-                    holder: None,
-                };
-                self.engine.announce(&passed);
-            }
-            firings.extend(due.fresh.into_iter().map(|t| Firing::new(entry.clone(), t)));
-            self.set_next(task, due.next);
+        while let Some((_, task)) = self.timeline.pop_due(look.now) {
+            self.fire(task, look.now, &mut firings);
         }
         claiming::dispatch(&self.engine, firings);
         match self.timeline.next() {
@@ -128,6 +155,45 @@ impl Timer {
                 .min(LONGEST_SLEEP),
             None => LONGEST_SLEEP,
         }
+    }
+
+    fn take_rearms(&mut self) {
+        for rearm in self.engine.take_rearms() {
+            let task = self.tasks.iter().position(|t| t.entry.name == rearm.task);
+            if let Some(task) = task {
+                self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
+            }
+        }
+    }
+
+    /// Fires what has come due of a task, and plans what comes next.
+    fn fire(&mut self, task: usize, now: DateTime<Utc>, firings: &mut Vec<Firing>) {
+        let Some(Known { entry, next }) = self.tasks.get_mut(task) else {
+            return;
+        };
+        let Some(Planned { fire_time, start }) = next.take() else {
+            return;
+        };
+        let entry = entry.clone();
+        if entry.depends_on_runs() {
+            // What comes next is found out when this one is settled.
+            self.set_next(task, None);
+            firings.push(Firing::new(entry, fire_time));
+            return;
+        }
+        let late = start - fire_time;
+        let due = timeline::due(&entry.schedule, fire_time, now - late, entry.patience());
+        if let Some((count, fire_time)) = due.passed {
+            self.engine.announce(&Event::FiringDecided {
+                task: entry.name.clone(),
+                fire_time,
+                decision: Decision::Misfired,
+                count,
+                holder: None,
+            });
+        }
+        firings.extend(due.fresh.into_iter().map(|t| Firing::new(entry.clone(), t)));
+        self.set_next(task, due.next);
     }
 
     fn notice_step(&mut self, look: Look) {
@@ -142,16 +208,48 @@ impl Timer {
         self.engine.announce(&Event::ClockStepped {
             by_ms: by.num_milliseconds(),
         });
+        for task in 0..self.tasks.len() {
+            let waits = |t: &&Known| t.entry.schedule.delay().is_some() && t.next.is_some();
+            if self.tasks.get(task).filter(waits).is_some() {
+                // The lock knows how long it still is, by its own clock.
+                self.plan(task, Some(look.now), Some(look.now), false);
+            }
+        }
         if by < -CORRECTION {
             for (_, task) in self.timeline.drain().collect::<Vec<_>>() {
-                let next = self
-                    .entries
-                    .get(task)
-                    .and_then(|e| e.schedule.next_after(look.now));
+                let next = self.tasks.get(task).and_then(|Known { entry, .. }| {
+                    match entry.depends_on_runs() {
+                        true => Some(look.now),
+                        false => entry.schedule.next_after(look.now),
+                    }
+                });
                 self.set_next(task, next);
             }
         }
     }
+}
+
+/// The first fire time of a task of whose past `last` tells: from its last firing on, as far as that
+/// is not misfired by now, or from now on if it has never fired.
+fn first_fire_time(
+    entry: &Entry,
+    last: Option<LastFired>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    if entry.schedule.is_startup() {
+        return Some(now);
+    }
+    if entry.schedule.delay().is_some() {
+        // A first run has nothing to wait for. One that goes on now is found out by claiming.
+        let after_last = last
+            .and_then(|last| last.ended_at)
+            .and_then(|end| entry.schedule.next_after(end));
+        return Some(after_last.map_or(now, |next| next.max(now)));
+    }
+    let threshold = TimeDelta::from_std(entry.patience()).unwrap_or_default();
+    let last = last.and_then(|last| last.fire_time);
+    let from = last.map_or(now, |last| last.max(now - threshold));
+    entry.schedule.next_after(from)
 }
 
 /// Runs until the scheduler goes quiet.
@@ -165,7 +263,7 @@ pub(crate) async fn run(mut timer: Timer) {
         tokio::select! {
             biased;
             () = engine.quiet.cancelled() => return,
-            () = engine.registered.notified() => {}
+            () = engine.changed.notified() => {}
             () = tokio::time::sleep(sleep) => {}
         }
     }

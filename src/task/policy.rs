@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind};
+use crate::schedule::DstPolicy;
 
 /// Settings of one task beside its name, schedule and timeout.
 ///
@@ -21,6 +22,9 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) timezone: Option<Tz>,
+    pub(crate) dst: Option<DstPolicy>,
+    pub(crate) spread: Duration,
+    pub(crate) jitter: Duration,
     pub(crate) misfire_threshold: Duration,
     pub(crate) lease_ttl: Duration,
     pub(crate) cancel_grace: Duration,
@@ -30,6 +34,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             timezone: None,
+            dst: None,
+            spread: Duration::ZERO,
+            jitter: Duration::ZERO,
             misfire_threshold: Duration::from_secs(60),
             lease_ttl: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(5),
@@ -46,6 +53,41 @@ impl Policy {
         self
     }
 
+    /// What becomes of times that a change of the clock skips or repeats. Default: the scheduler's,
+    /// which is [`DstPolicy::RunOnce`] unless set.
+    #[must_use]
+    pub fn dst(mut self, dst: DstPolicy) -> Self {
+        self.dst = Some(dst);
+        self
+    }
+
+    /// Starts the task's firings later by a part of `max` that its name decides: always the same
+    /// for this task, on every instance, and another for other tasks. For many tasks of one spec
+    /// that should not all start in the same second. Default: zero; at most 24 h.
+    ///
+    /// ```text
+    /// fire time      start
+    ///     |------------x------------|----->
+    ///     |<- spread ->|           max
+    /// ```
+    ///
+    /// The fire time stays the one that the schedule names, in the run's context, the lock, metrics
+    /// and logs; the start delay of metrics shows the spread.
+    #[must_use]
+    pub fn spread(mut self, max: Duration) -> Self {
+        self.spread = max;
+        self
+    }
+
+    /// Starts each firing later by a random part of `max`, beside [`spread`](Self::spread). Each
+    /// instance draws its own, so that the first of several comes early in `max`. The fire time
+    /// stays the one that the schedule names. Default: zero; at most 24 h.
+    #[must_use]
+    pub fn jitter(mut self, max: Duration) -> Self {
+        self.jitter = max;
+        self
+    }
+
     /// How late a firing may start. One noticed or granted later ends as `misfired` and does not
     /// run. Default: 60 s; at least 1 s, at most 7 days.
     ///
@@ -54,6 +96,9 @@ impl Policy {
     ///     |---------------x----------|----------------x----->
     ///     |<--- misfire threshold -->|
     /// ```
+    ///
+    /// It counts from the latest start that [`spread`](Self::spread) and [`jitter`](Self::jitter)
+    /// allow. `@after` and `@startup` miss nothing: they wait.
     ///
     /// It is also how far back an instance looks when it starts: an instant that came due while no
     /// instance was up still runs if it is younger than this and the lock has not seen it.
@@ -111,6 +156,11 @@ impl Policy {
                 "misfire_threshold is {:?}: give it 1 s to 7 days",
                 self.misfire_threshold
             ));
+        }
+        for (name, value) in [("spread", self.spread), ("jitter", self.jitter)] {
+            if value > seconds(86_400) {
+                return refuse(format!("{name} is {value:?}: give it at most 24 h"));
+            }
         }
         if self.cancel_grace > seconds(3600) {
             return refuse(format!(

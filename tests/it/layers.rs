@@ -160,6 +160,7 @@ fn the_domain_is_synchronous_and_does_no_input_or_output() {
         "task/policy",
         "task/name",
         "scheduler/admit",
+        "scheduler/spread",
         "scheduler/timeline",
         "lock/transition",
         "lock/state",

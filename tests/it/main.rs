@@ -11,6 +11,7 @@
 )]
 
 mod admin;
+mod after;
 mod attempts;
 mod claims;
 mod file_lock;

@@ -49,7 +49,7 @@ for i = 1, #KEYS, 2 do
     else
       r = {6, 0, 0, att, st, lo}
     end
-  elseif last and inst < last then
+  elseif last and inst < last and delay < 0 then
     left()
     r = {3, last, 0, att, st, lo}
   elseif last and inst == last then
@@ -75,6 +75,8 @@ for i = 1, #KEYS, 2 do
     local due = ended + delay
     if ended > 0 and (inst < due or now < due) then
       r = {9, due, math.max(due - now, 0), att, st, lo}
+    elseif inst < last then
+      r = {3, last, 0, att, st, lo}
     end
   end
   if not r then

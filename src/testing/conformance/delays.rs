@@ -51,7 +51,9 @@ pub(super) async fn a_run_too_soon_after_the_last_one_is_delayed(case: &Case<'_>
     for owner in ["a", "b"] {
         is_delayed_by_an_hour(case, &case.claim(owner, 1).with_delay(HOUR)).await?;
     }
-    Ok(())
+    // Also one whose clock is behind: it is to learn when.
+    let before = Claim::new(case.task.clone(), case.base - HOUR, fresh_token(), "late");
+    is_delayed_by_an_hour(case, &before.with_delay(HOUR)).await
 }
 
 pub(super) async fn a_run_long_enough_after_the_last_one_is_granted(case: &Case<'_>) -> Outcome {

@@ -1,0 +1,259 @@
+//! Firings that are claimed together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::event::Decision;
+use crate::lock::lease::Lease;
+use crate::lock::{Acquired, Claim, Completion, FencingToken, Grant, Lock, Token};
+use crate::scheduler::SchedulerState;
+use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
+use crate::scheduler::claiming::line::{Firing, settle};
+use crate::scheduler::claiming::{after, holder, startup};
+use crate::scheduler::engine::Engine;
+use crate::scheduler::firing;
+use crate::scheduler::slot::Hold;
+
+/// How much the store's clock may differ from ours before a firing in time is refused as too late.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+/// How late a firing may be claimed that cannot be missed.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// Firings of different tasks that came due together, and are claimed together until each is
+/// settled.
+pub(super) struct Batch<'a> {
+    engine: &'a Arc<Engine>,
+    open: Vec<Open>,
+}
+
+/// One firing that is not settled yet.
+pub(super) struct Open {
+    pub(super) firing: Firing,
+    pub(super) claim: Claim,
+    /// When to ask (again); monotonic.
+    ask_at: Duration,
+    retry_after: Duration,
+    /// A request was sent whose outcome is unknown.
+    is_ambiguous: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(engine: &'a Arc<Engine>, firings: Vec<Firing>) -> Self {
+        let now = engine.settings.clock.monotonic();
+        let open = firings.into_iter().map(|firing| Open {
+            claim: claim(engine, &firing),
+            firing,
+            ask_at: now,
+            retry_after: FIRST_RETRY,
+            is_ambiguous: false,
+        });
+        Self {
+            engine,
+            open: open.collect(),
+        }
+    }
+
+    pub(super) async fn settle(mut self) {
+        loop {
+            let asked_at = self.ask_those_due().await;
+            let Some(next) = self.open.iter().map(|o| o.ask_at).min() else {
+                return;
+            };
+            let wait = next.saturating_sub(asked_at.max(self.engine.settings.clock.monotonic()));
+            tokio::select! {
+                biased;
+                () = self.engine.quiet.cancelled() => return self.give_up_all(),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Claims, in one request, what is to be claimed now. Returns when.
+    async fn ask_those_due(&mut self) -> Duration {
+        let clock = &self.engine.settings.clock;
+        let sent_at = clock.monotonic();
+        let (due, later): (Vec<Open>, Vec<Open>) =
+            self.open.drain(..).partition(|open| open.ask_at <= sent_at);
+        self.open = later;
+        let claims: Vec<Claim> = due.iter().map(|open| open.claim.clone()).collect();
+        if claims.is_empty() {
+            return sent_at;
+        }
+        let answers = self.engine.lock.acquire_all(&claims).await;
+        for (open, answer) in due.into_iter().zip(answers) {
+            if let Some(open) = self.take_answer(open, answer, sent_at) {
+                self.open.push(open);
+            }
+        }
+        sent_at
+    }
+
+    /// Settles a firing by the lock's answer, or returns it to be claimed again.
+    fn take_answer(
+        &self,
+        open: Open,
+        answer: Result<Acquired, Error>,
+        sent_at: Duration,
+    ) -> Option<Open> {
+        let engine = self.engine;
+        let firing = open.firing.clone();
+        if let Some(look) = after::look(&firing.entry, &answer) {
+            after::leave(engine, &firing, look);
+            return None;
+        }
+        let now = engine.settings.clock.now();
+        if let Some(claim) = startup::another(&open, &answer, now, || engine.random()) {
+            return self.claim_anew(open, claim);
+        }
+        match answer {
+            Ok(Acquired::Granted(grant)) => return self.take_grant(open, grant, sent_at),
+            Ok(Acquired::AlreadyFired { owner, .. }) => {
+                settle(
+                    engine,
+                    &firing,
+                    Decision::FiredElsewhere,
+                    Some(owner.into()),
+                );
+            }
+            Ok(Acquired::Superseded { .. } | Acquired::Burned) => {
+                settle(engine, &firing, Decision::FiredElsewhere, None);
+            }
+            Ok(Acquired::TooLate { .. }) => settle(engine, &firing, Decision::Misfired, None),
+            Ok(Acquired::TooEarly { wait }) => {
+                return self.ask_again(open, wait, Hold::StoreClock, Decision::Misfired);
+            }
+            Ok(Acquired::Held(found)) => holder::wait(engine, open, found),
+            Ok(Acquired::FinishEarlier { .. } | Acquired::Delayed { .. }) => {
+                settle(engine, &firing, Decision::Overlap, None);
+            }
+            Err(error) => {
+                let is_ambiguous =
+                    open.is_ambiguous || !matches!(error.kind(), ErrorKind::StoreDenied);
+                let mut open = Open {
+                    is_ambiguous,
+                    ..open
+                };
+                if !error.is_transient() {
+                    open.give_up(engine, Decision::StoreDown);
+                    return None;
+                }
+                let wait = open.retry_after;
+                open.retry_after = (wait * 2).min(LAST_RETRY);
+                return self.ask_again(open, wait, Hold::Store, Decision::StoreDown);
+            }
+        }
+        None
+    }
+
+    fn take_grant(&self, open: Open, grant: Grant, sent_at: Duration) -> Option<Open> {
+        let engine = self.engine;
+        let Open { firing, claim, .. } = &open;
+        let lease = Lease::new(grant, sent_at);
+        if engine.aborting.is_cancelled() || engine.state() == SchedulerState::Stopped {
+            // The answer outlasted the stop. Before that, a firing granted is run, and drained:
+            // the others have been told that it is taken, and would not ask for it again.
+            take_back(engine, lease.grant().clone(), Completion::Abandoned);
+            settle(engine, firing, Decision::Draining, None);
+            return None;
+        }
+        if lease.loss(engine.settings.clock.monotonic()).is_some() {
+            // The answer came when the lease was as good as over.
+            take_back(engine, lease.grant().clone(), Completion::Abandoned);
+            let claim = Claim {
+                token: Token::from_bits(engine.random()),
+                ..claim.clone()
+            };
+            let open = Open {
+                claim,
+                is_ambiguous: false,
+                ..open
+            };
+            return self.ask_again(open, FIRST_RETRY, Hold::Store, Decision::StoreDown);
+        }
+        firing::start(engine, firing, lease);
+        None
+    }
+
+    /// Keeps a firing for another claim in place of one that was refused: with pauses, as it may
+    /// be for another run to end.
+    fn claim_anew(&self, open: Open, claim: Claim) -> Option<Open> {
+        let wait = open.retry_after;
+        let open = Open {
+            claim,
+            is_ambiguous: false,
+            retry_after: (wait * 2).min(LAST_RETRY),
+            ..open
+        };
+        self.ask_again(open, wait, Hold::Answer, Decision::Misfired)
+    }
+
+    /// Keeps a firing for another claim after `wait`, unless that is too late for it.
+    fn ask_again(
+        &self,
+        open: Open,
+        wait: Duration,
+        hold: Hold,
+        too_late: Decision,
+    ) -> Option<Open> {
+        let clock = &self.engine.settings.clock;
+        if open.firing.is_misfired(clock.now()) {
+            open.give_up(self.engine, too_late);
+            return None;
+        }
+        if !open.firing.entry.slot().hold(open.firing.fire_time, hold) {
+            return None;
+        }
+        Some(Open {
+            ask_at: clock.monotonic() + wait,
+            ..open
+        })
+    }
+
+    fn give_up_all(&mut self) {
+        for open in self.open.drain(..) {
+            open.give_up(self.engine, Decision::Draining);
+        }
+    }
+}
+
+impl Open {
+    fn give_up(self, engine: &Arc<Engine>, decision: Decision) {
+        if self.is_ambiguous {
+            let unknown = Grant::new(&self.claim, FencingToken::new(0), 1, Duration::ZERO);
+            take_back(engine, unknown, Completion::Abandoned);
+        }
+        settle(engine, &self.firing, decision, None);
+    }
+}
+
+fn claim(engine: &Engine, firing: &Firing) -> Claim {
+    let entry = &firing.entry;
+    let token = Token::from_bits(engine.random());
+    let late = entry.patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
+    let instance = &engine.settings.instance;
+    let claim = Claim::new(entry.name.clone(), firing.fire_time, token, instance)
+        .with_ttl(entry.policy.lease_ttl)
+        .with_late(late);
+    match entry.schedule.delay() {
+        Some(delay) => claim.with_delay(delay),
+        None => claim,
+    }
+}
+
+/// The second and last claim of a firing that found the lock held.
+pub(super) async fn claim_after_holder(engine: &Arc<Engine>, open: Open, owner: Option<Arc<str>>) {
+    let sent_at = engine.settings.clock.monotonic();
+    let answer = engine.lock.acquire(&open.claim).await;
+    if let Ok(Acquired::Held(_)) = answer {
+        return settle(engine, &open.firing, Decision::Overlap, owner);
+    }
+    let mut batch = Batch {
+        engine,
+        open: Vec::new(),
+    };
+    if let Some(open) = batch.take_answer(open, answer, sent_at) {
+        batch.open.push(open);
+        batch.settle().await;
+    }
+}

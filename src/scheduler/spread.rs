@@ -1,0 +1,62 @@
+//! How much later than its fire time a firing starts, when its policy says so. Pure.
+
+use std::time::Duration;
+
+/// The part of `max` that is `name`'s: the same wherever and whenever it is asked, in whole
+/// milliseconds.
+pub(crate) fn part(name: &str, max: Duration) -> Duration {
+    // FNV-1a, and the finalizer of SplitMix64 to spread names that differ in their last letter
+    // only. It must not change from one version to the next, so it is not the standard library's.
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    share(max, hash ^ hash >> 31)
+}
+
+/// A part of `max`, drawn with `random` bits.
+pub(crate) fn draw(max: Duration, random: u128) -> Duration {
+    share(max, random as u64)
+}
+
+/// `max` times the fraction that `bits` are of all 64-bit numbers.
+fn share(max: Duration, bits: u64) -> Duration {
+    let ms = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+    let part = u128::from(ms) * u128::from(bits) >> 64;
+    Duration::from_millis(part as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_its_part_for_ever() {
+        let minute = Duration::from_secs(60);
+        let parts: Vec<u128> = ["cleanup", "stats", "report.daily", ""]
+            .iter()
+            .map(|name| part(name, minute).as_millis())
+            .collect();
+        assert_eq!(parts, [0; 4]);
+        assert_eq!(part("cleanup", Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn similar_names_are_spread_over_the_whole() {
+        let mut tenths = [0; 10];
+        for n in 0..1000 {
+            let part = part(&format!("task-{n}"), Duration::from_secs(10));
+            tenths[usize::try_from(part.as_secs()).unwrap()] += 1;
+        }
+        assert!(tenths.iter().all(|n| (60..140).contains(n)), "{tenths:?}");
+    }
+
+    #[test]
+    fn a_draw_stays_below_the_maximum() {
+        let max = Duration::from_millis(100);
+        assert_eq!(draw(max, 0), Duration::ZERO);
+        assert_eq!(draw(max, u128::MAX), Duration::from_millis(99));
+        assert_eq!(draw(Duration::ZERO, u128::MAX), Duration::ZERO);
+    }
+}
