@@ -23,7 +23,7 @@ pub(crate) fn draw(max: Duration, random: u128) -> Duration {
 /// `max` times the fraction that `bits` are of all 64-bit numbers.
 fn share(max: Duration, bits: u64) -> Duration {
     let ms = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
-    let part = u128::from(ms) * u128::from(bits) >> 64;
+    let part = (u128::from(ms) * u128::from(bits)) >> 64;
     Duration::from_millis(part as u64)
 }
 
@@ -38,7 +38,7 @@ mod tests {
             .iter()
             .map(|name| part(name, minute).as_millis())
             .collect();
-        assert_eq!(parts, [0; 4]);
+        assert_eq!(parts, [51028, 14792, 57178, 57460]);
         assert_eq!(part("cleanup", Duration::ZERO), Duration::ZERO);
     }
 

@@ -119,11 +119,7 @@ impl Timer {
             at,
         });
         if let (Some(fire_time), Some(due)) = (fire_time, due) {
-            let jitter = match entry.policy.jitter {
-                Duration::ZERO => Duration::ZERO,
-                max => spread::draw(max, self.engine.random()),
-            };
-            let start = due + entry.spread + jitter;
+            let start = due + entry.spread + jitter(&self.engine, entry, fire_time);
             *next = Some(Planned { fire_time, start });
             self.timeline.insert(start, task);
         }
@@ -227,6 +223,18 @@ impl Timer {
             }
         }
     }
+}
+
+/// How much later a firing starts by chance: before the task's next fire time, so that firings stay
+/// in their order.
+fn jitter(engine: &Engine, entry: &Entry, fire_time: DateTime<Utc>) -> Duration {
+    let max = entry.policy.jitter;
+    if max.is_zero() {
+        return max;
+    }
+    let next = entry.schedule.next_after(fire_time);
+    let room = next.and_then(|next| (next - fire_time).to_std().ok());
+    spread::draw(room.map_or(max, |room| max.min(room)), engine.random())
 }
 
 /// The first fire time of a task of whose past `last` tells: from its last firing on, as far as that

@@ -80,8 +80,9 @@ impl Policy {
     }
 
     /// Starts each firing later by a random part of `max`, beside [`spread`](Self::spread). Each
-    /// instance draws its own, so that the first of several comes early in `max`. The fire time
-    /// stays the one that the schedule names. Default: zero; at most 24 h.
+    /// instance draws its own, so that the first of several comes early in `max`. It is drawn from
+    /// less than the time to the task's next fire time, so that firings stay in their order. The
+    /// fire time stays the one that the schedule names. Default: zero; at most 24 h.
     #[must_use]
     pub fn jitter(mut self, max: Duration) -> Self {
         self.jitter = max;

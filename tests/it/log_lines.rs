@@ -131,3 +131,27 @@ async fn a_task_that_runs_elsewhere_has_its_line() {
         " task=shared",
     ]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_warns_of_a_spec_that_will_not_do_what_it_says() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let bench = Bench::new();
+    bench.task("never", "0 0 31 2 *", |_| async { Ok(()) });
+    bench.task("moved", "TZ=Europe/Berlin 30 2 * * *", |_| async { Ok(()) });
+    bench.task("fine", "TZ=Europe/Berlin 30 4 * * *", |_| async { Ok(()) });
+    bench.task("start", "@startup", |_| async { Ok(()) });
+    lines.one(&["WARN", "Task never fires", "never", "lint=\"never_fires\""]);
+    lines.one(&[
+        "WARN",
+        "Task meets a clock change",
+        "lint=\"dst_gap\"",
+        "detail=no 02:30 on 2027-03-28 in Europe/Berlin: fires at 03:00 instead",
+    ]);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.matches("WARN").count(), 2, "{text}");
+}

@@ -27,5 +27,7 @@ mod registration;
 mod schedule;
 mod service;
 mod shutdown;
+mod spread;
+mod startup;
 mod support;
 mod timer;
