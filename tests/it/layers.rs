@@ -36,6 +36,8 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("testing", &[DOMAIN, CONTRACTS]),
     ("scheduler", &[DOMAIN, CONTRACTS]),
     ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
+    // A crate of its own, which sees what everybody sees.
+    ("bin", &[]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -14,6 +14,7 @@ mod admin;
 mod after;
 mod attempts;
 mod claims;
+mod cli;
 mod file_lock;
 mod fleet;
 mod layers;

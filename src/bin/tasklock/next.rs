@@ -1,0 +1,176 @@
+//! `tasklock next`: the fire times of a spec.
+
+use std::io::{self, BufRead, Read, Write};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::answer::{fire_times, spec_error};
+use super::question::{self, Dst, Question};
+use super::{NEVER, REFUSED};
+
+/// The longest line that `--stdin` reads. A spec has at most 1 024 bytes.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// The most fire times of one answer.
+const MOST: i64 = 1_000_000;
+
+/// Print the next fire times of a spec, one RFC 3339 instant on a line
+///
+/// Exit status: 0 if all were printed; 3 if there are fewer, after a last line `never`; 2 if the
+/// spec is refused, with the reason and the column on standard error.
+#[derive(Debug, Args)]
+pub(crate) struct Next {
+    #[command(flatten)]
+    question: Question,
+
+    /// How many fire times to print
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(i64).range(1..=MOST))]
+    count: i64,
+
+    /// Read questions from standard input, one on a line, and answer each with a line of JSON
+    ///
+    /// A line is a spec, or a JSON object with `spec` and, where they differ from the options,
+    /// `after`, `count`, `tz` and `dst`. The exit status is 0 whatever the answers are.
+    #[arg(long, conflicts_with = "spec")]
+    stdin: bool,
+
+    /// The spec: put it in quotes, and `--` before it
+    #[arg(required_unless_present = "stdin")]
+    spec: Option<String>,
+}
+
+impl Next {
+    pub(crate) fn run(self) -> io::Result<u8> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let status = match &self.spec {
+            Some(spec) => self.answer(spec, &mut out)?,
+            None => self.answer_lines(io::stdin().lock(), &mut out)?,
+        };
+        out.flush()?;
+        Ok(status)
+    }
+
+    fn count(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
+    fn answer(&self, spec: &str, out: &mut impl Write) -> io::Result<u8> {
+        let schedule = match self.question.read(spec) {
+            Ok(schedule) => schedule,
+            Err(error) => {
+                eprintln!("{error}");
+                return Ok(REFUSED);
+            }
+        };
+        let mut printed = 0;
+        for at in fire_times(&schedule, self.question.after(), self.count()) {
+            writeln!(out, "{at}")?;
+            printed += 1;
+        }
+        if schedule.delay().is_some() {
+            eprintln!("note: as if each run took no time and the last one ended at --after");
+        } else if schedule.is_startup() {
+            eprintln!("note: fires at each start of an instance");
+        }
+        if printed < self.count() {
+            writeln!(out, "never")?;
+            return Ok(NEVER);
+        }
+        Ok(0)
+    }
+
+    fn answer_lines(&self, mut input: impl BufRead, out: &mut impl Write) -> io::Result<u8> {
+        let mut line = Vec::new();
+        while read_line(&mut input, &mut line)? {
+            let answer = match std::str::from_utf8(&line) {
+                _ if line.len() as u64 > LONGEST_LINE => {
+                    refused(format!("the line is longer than {LONGEST_LINE} bytes"))
+                }
+                Err(error) => refused(format!("the line is not UTF-8: {error}")),
+                Ok(text) if text.trim().is_empty() => continue,
+                Ok(text) => self.answer_line(text).unwrap_or_else(refused),
+            };
+            writeln!(out, "{answer}")?;
+            out.flush()?;
+        }
+        Ok(0)
+    }
+
+    /// Answers one line; an error says what is wrong with it as a question.
+    fn answer_line(&self, line: &str) -> Result<Value, String> {
+        let mut question = self.question.clone();
+        let mut count = self.count();
+        let spec = if line.trim_start().starts_with('{') {
+            let asked: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+            let text = |key: &str| match asked.get(key) {
+                None | Some(Value::Null) => Ok(None),
+                Some(Value::String(text)) => Ok(Some(text.clone())),
+                Some(_) => Err(format!("{key:?} is not a string")),
+            };
+            let of = |key: &'static str| move |why: String| format!("{key:?}: {why}");
+            if let Some(after) = text("after")? {
+                question.after = Some(question::instant(&after).map_err(of("after"))?);
+            }
+            if let Some(tz) = text("tz")? {
+                question.tz = question::zone(&tz).map_err(of("tz"))?;
+            }
+            if let Some(dst) = text("dst")? {
+                question.dst = <Dst as clap::ValueEnum>::from_str(&dst, false)
+                    .map_err(|_| "\"dst\": neither run-once nor robfig".to_owned())?;
+            }
+            if let Some(asked) = asked.get("count") {
+                let asked = asked.as_i64().filter(|n| (1..=MOST).contains(n));
+                let asked = asked.ok_or_else(|| format!("\"count\" is not 1 to {MOST}"))?;
+                count = usize::try_from(asked).unwrap_or(usize::MAX);
+            }
+            text("spec")?.ok_or("\"spec\" is missing")?
+        } else {
+            line.to_owned()
+        };
+        Ok(match question.read(&spec) {
+            Ok(schedule) => {
+                let next: Vec<String> = fire_times(&schedule, question.after(), count).collect();
+                let never = next.len() < count;
+                let zone = schedule.timezone().name();
+                json!({ "spec": spec, "tz": zone, "next": next, "never": never })
+            }
+            Err(error) => json!({ "spec": spec, "error": spec_error(&error) }),
+        })
+    }
+}
+
+fn refused(why: String) -> Value {
+    json!({ "error": { "message": why, "kind": "Question" } })
+}
+
+/// Reads one line without its end, of a line that is too long one byte more than the limit. False
+/// at the end of the input.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let read = input
+        .by_ref()
+        .take(LONGEST_LINE + 1)
+        .read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() as u64 > LONGEST_LINE {
+        // The rest of it.
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"\n") {
+            rest.clear();
+            if input
+                .by_ref()
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut rest)?
+                == 0
+            {
+                break;
+            }
+        }
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(read > 0)
+}
