@@ -84,6 +84,7 @@ pub fn any(random: &mut Random) -> String {
         1 => format!("{zone}@every {}ns", random.next() >> random.below(40)),
         2 => format!("{zone}@at {}-02-29T23:59:60Z", 1_880 + random.below(340)),
         3 | 4 => return long(random, &zone),
+        5 | 6 => format!("{zone}{}", in_gaps(random)),
         _ => {
             let second = random.of(TIMES);
             let six = fields(random);
@@ -108,6 +109,16 @@ fn fields(random: &mut Random) -> String {
     let (minute, hour) = (random.of(TIMES), random.of(HOURS));
     let (day, month) = (random.of(DAYS), random.of(MONTHS));
     format!("{minute} {hour} {day} {month} {}", random.of(WEEKDAYS))
+}
+
+/// A time of the days on which clocks are put forward. Where the clock skips it each year, a search
+/// goes through all years and looks for the change in each.
+fn in_gaps(random: &mut Random) -> String {
+    let minute = random.of(&["30", "*", "0-59", "59", "*/7 *"]);
+    let hour = random.of(&["0", "1", "2", "3"]);
+    let month = random.of(&["3", "4", "9", "10", "3,10"]);
+    let day = random.of(&["SUNL", "SUN#1", "SUN#2", "FRIL", "SUN#2,SUNL"]);
+    format!("{minute} {hour} * {month} {day}")
 }
 
 /// A list in one of the fields that fills the spec up to the longest.
