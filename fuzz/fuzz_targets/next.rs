@@ -42,6 +42,9 @@ fn check(spec: &str, zone: Tz, dst: DstPolicy, after: DateTime<Utc>) {
         return;
     };
     let schedule = schedule.with_dst(dst);
+    for lint in schedule.lint(after) {
+        assert!(!lint.to_string().is_empty(), "{schedule:?}");
+    }
     let mut last = after;
     for _ in 0..5 {
         let Some(next) = schedule.next_after(last) else {

@@ -27,6 +27,9 @@ fn is_sound(schedule: &Schedule, now: DateTime<Utc>) {
     for after in [DateTime::<Utc>::MIN_UTC, now, DateTime::<Utc>::MAX_UTC] {
         let next = schedule.next_after(after);
         assert!(next.is_none_or(|next| next > after), "{written}: {next:?}");
+        for lint in schedule.lint(after) {
+            assert!(!lint.to_string().is_empty());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use super::zone::Change;
@@ -99,7 +99,8 @@ pub(super) fn lint(schedule: &Schedule, now: DateTime<Utc>) -> Vec<Lint> {
         return Vec::new();
     }
     if schedule.next_after(now).is_none() {
-        let last = schedule.prev_before(now + chrono::TimeDelta::nanoseconds(1));
+        let moment = TimeDelta::nanoseconds(1);
+        let last = schedule.prev_before(now.checked_add_signed(moment).unwrap_or(now));
         return vec![last.map_or(Lint::NeverFires, |last| Lint::Past { last })];
     }
     let Rule::Cron(cron) = &schedule.rule else {
