@@ -26,6 +26,7 @@ mod redis_faults;
 mod redis_lock;
 mod registration;
 mod schedule;
+mod schedule_croner;
 mod service;
 mod shutdown;
 mod spread;
