@@ -12,6 +12,7 @@
 
 mod after;
 mod civil;
+mod cover;
 mod cron;
 mod days;
 mod duration;
@@ -21,6 +22,7 @@ mod explain;
 mod field;
 mod hint;
 mod lint;
+mod offset;
 mod once;
 mod parse;
 mod print;

@@ -6,8 +6,13 @@
 
 use std::fmt::{self, Write};
 
+use super::cover::cover;
 use super::cron::{Cron, FIRST_NAMED_YEAR, Flags};
 use super::field::{Field, WEEKDAYS};
+use super::parse::LONGEST_SPEC;
+
+/// The longest `CRON_TZ=` with a zone and a blank, and some more.
+const LONGEST_PREFIX: usize = 64;
 
 /// How the values of a field are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,38 +85,71 @@ impl Cron {
     }
 }
 
+/// How values are listed that have no shape.
+#[derive(Debug, Clone, Copy)]
+enum Style {
+    /// As people do: values and ranges.
+    Usual,
+    /// In as few items as can be found, for what would be longer than a spec may be.
+    Dense,
+}
+
 impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = self.written(Style::Usual);
+        if usual.len() + LONGEST_PREFIX <= LONGEST_SPEC {
+            f.write_str(&usual)
+        } else {
+            f.write_str(&self.written(Style::Dense))
+        }
+    }
+}
+
+impl Cron {
+    fn written(&self, style: Style) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text, style);
+        text
+    }
+
+    fn write(&self, f: &mut impl Write, style: Style) -> fmt::Result {
         let years = self.year_values();
         if self.second != 1 || !years.is_empty() {
             let second = values(self.second, 0);
             let star = second.len() > 1;
-            write!(f, "{} ", numbers(Field::Second, &second, star))?;
+            write!(f, "{} ", numbers(Field::Second, &second, star, style))?;
         }
         let star = self.flags.any(Flags::MINUTE_STAR);
-        write!(f, "{} ", clock(Field::Minute, self.minute, star))?;
+        write!(f, "{} ", clock(Field::Minute, self.minute, star, style))?;
         let star = self.flags.any(Flags::HOUR_STAR);
-        write!(f, "{} ", clock(Field::Hour, u64::from(self.hour), star))?;
-        write!(f, "{} ", self.days())?;
+        write!(
+            f,
+            "{} ",
+            clock(Field::Hour, u64::from(self.hour), star, style)
+        )?;
+        write!(f, "{} ", self.days(style))?;
         let month = values(u64::from(self.month), 0);
         let star = month.len() > 1;
-        write!(f, "{} ", numbers(Field::Month, &month, star))?;
-        write!(f, "{}", self.weekdays())?;
+        write!(f, "{} ", numbers(Field::Month, &month, star, style))?;
+        write!(f, "{}", self.weekdays(style))?;
         if !years.is_empty() {
-            write!(f, " {}", numbers(Field::Year, &years, true))?;
+            // All years that can be named are not all years: a star would fire before 1970.
+            let star = shape(Field::Year, &years) != Shape::Star;
+            write!(f, " {}", numbers(Field::Year, &years, star, style))?;
         }
         Ok(())
     }
 }
 
 impl Cron {
-    fn days(&self) -> String {
+    fn days(&self, style: Style) -> String {
         if self.flags.any(Flags::DAY_STAR) {
             return "*".into();
         }
         let mut items = Vec::new();
         if self.day != 0 {
-            items.push(day_numbers(Field::Day, u64::from(self.day)));
+            items.push(day_numbers(Field::Day, u64::from(self.day), style));
         }
         for (set, near) in [(self.from_last, ""), (self.near_from_last, "W")] {
             for before in values(u64::from(set), 0) {
@@ -127,7 +165,7 @@ impl Cron {
         items.join(",")
     }
 
-    fn weekdays(&self) -> String {
+    fn weekdays(&self, style: Style) -> String {
         let both = match self.flags.any(Flags::BOTH_DAYS) {
             true => "+",
             false => "",
@@ -137,39 +175,52 @@ impl Cron {
         }
         let mut items = Vec::new();
         if self.weekday != 0 {
-            items.push(day_numbers(Field::Weekday, u64::from(self.weekday)));
+            items.push(day_numbers(Field::Weekday, u64::from(self.weekday), style));
         }
         for nth in 1..=5 {
             let days = self.nth_weekday >> (7 * (nth - 1)) & 0x7f;
-            for day in values(days, 0) {
-                items.push(format!("{}#{nth}", value(Field::Weekday, day)));
-            }
+            items.extend(weekday_items(days, style).map(|days| format!("{days}#{nth}")));
         }
-        for day in values(u64::from(self.last_weekday), 0) {
-            items.push(format!("{}#L", value(Field::Weekday, day)));
-        }
+        let last = u64::from(self.last_weekday);
+        items.extend(weekday_items(last, style).map(|days| format!("{days}#L")));
         format!("{both}{}", items.join(","))
     }
 }
 
 /// A field of days. `*/2` is no star there; every day without being a star is a range.
-fn day_numbers(field: Field, bits: u64) -> String {
+fn day_numbers(field: Field, bits: u64, style: Style) -> String {
     let values = values(bits, 0);
     match shape(field, &values) {
-        Shape::Star => list(field, &values),
-        _ => numbers(field, &values, true),
+        Shape::Star => list(field, &values, style),
+        _ => numbers(field, &values, true, style),
     }
 }
 
+/// Days of the week one by one, or as ranges.
+fn weekday_items(bits: u64, style: Style) -> impl Iterator<Item = String> {
+    let days = values(bits, 0);
+    let spans = match style {
+        Style::Usual => days.iter().map(|day| (*day, *day)).collect(),
+        Style::Dense => runs(&days),
+    };
+    spans.into_iter().map(|(first, last)| {
+        let (start, end) = (value(Field::Weekday, first), value(Field::Weekday, last));
+        match first == last {
+            true => start,
+            false => format!("{start}-{end}"),
+        }
+    })
+}
+
 /// Minutes or hours, which start with a star if `star` and do not otherwise.
-fn clock(field: Field, bits: u64, star: bool) -> String {
+fn clock(field: Field, bits: u64, star: bool, style: Style) -> String {
     let all = values(bits, 0);
     let starts = match shape(field, &all) {
         Shape::Star | Shape::StarStep(_) => true,
         _ => !star,
     };
     if starts {
-        return numbers(field, &all, star);
+        return numbers(field, &all, star, style);
     }
     // A step that is in the set and the values that are left, such as `*/30,45`. The largest step
     // leaves all but the first value, so there is one.
@@ -182,12 +233,12 @@ fn clock(field: Field, bits: u64, star: bool) -> String {
     if rest.is_empty() {
         format!("*/{step}")
     } else {
-        format!("*/{step},{}", list(field, &rest))
+        format!("*/{step},{}", list(field, &rest, style))
     }
 }
 
 /// `values` in the shortest usual form, with a star where it fits if `star`.
-fn numbers(field: Field, values: &[u32], star: bool) -> String {
+fn numbers(field: Field, values: &[u32], star: bool, style: Style) -> String {
     match shape(field, values) {
         Shape::Star if star => "*".into(),
         Shape::StarStep(step) if star => format!("*/{step}"),
@@ -196,11 +247,25 @@ fn numbers(field: Field, values: &[u32], star: bool) -> String {
         Shape::Step { first, last, step } => {
             format!("{}-{}/{step}", value(field, first), value(field, last))
         }
-        Shape::Star | Shape::List => list(field, values),
+        Shape::Star | Shape::List => list(field, values, style),
     }
 }
 
-fn list(field: Field, values: &[u32]) -> String {
+fn list(field: Field, values: &[u32], style: Style) -> String {
+    if matches!(style, Style::Dense) {
+        let items: Vec<String> = cover(values)
+            .into_iter()
+            .map(|steps| {
+                let (first, last) = (value(field, steps.first), value(field, steps.last));
+                match (steps.last - steps.first, steps.step) {
+                    (0, _) => first,
+                    (_, 1) => format!("{first}-{last}"),
+                    (_, step) => format!("{first}-{last}/{step}"),
+                }
+            })
+            .collect();
+        return items.join(",");
+    }
     let mut text = String::new();
     for (first, last) in runs(values) {
         let separator = match last - first {
@@ -254,6 +319,8 @@ mod tests {
             ("0 0 13 * +5", "0 0 13 * +FRI"),
             ("0 0 0 1 1 * *", "0 0 1 1 *"),
             ("0 0 0 1 1 * */2", "0 0 0 1 1 * */2"),
+            ("0 0 0 1 1 * 1970-2199", "0 0 0 1 1 * 1970-2199"),
+            ("0 0 0 1 1 * 1970/1", "0 0 0 1 1 * 1970-2199"),
             ("TZ=UTC @yearly", "0 0 1 1 *"),
             (
                 "TZ=Asia/Tokyo @every 5400s",
@@ -268,5 +335,27 @@ mod tests {
             assert_eq!(schedule.to_string(), written, "{spec}");
             assert_eq!(written.parse(), Ok(schedule), "{spec}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_never_too_long_to_be_read() {
+        let all = |from: u32, to: u32, item: fn(u32) -> String| -> String {
+            let items: Vec<String> = (from..=to).map(item).collect();
+            items.join(",")
+        };
+        let days = [
+            all(1, 31, |n| format!("{n}W")),
+            all(1, 30, |n| format!("L-{n}")),
+            all(1, 30, |n| format!("L-{n}W")),
+        ]
+        .join(",");
+        let spec = format!(
+            "*/2,7 */2,7 */2 {days} 1,3,5,7,9,11 SUN-SAT#1,SUN-SAT#3,SUN-SAT#5 1970/3,1971/5,1972"
+        );
+        assert!(spec.len() < 600, "{}", spec.len());
+        let schedule: Schedule = spec.parse().unwrap();
+        let written = schedule.to_string();
+        assert!(written.len() <= 1024, "{} bytes: {written}", written.len());
+        assert_eq!(written.parse(), Ok(schedule));
     }
 }

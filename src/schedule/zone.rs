@@ -12,16 +12,15 @@
 //!     RunOnce runs here                   RunOnce runs a fixed task on the first pass
 //! ```
 //!
-//! An offset at an instant costs a binary search in chrono-tz, and the place of a change costs some
-//! twenty of these, so we look for a change only where the offsets at two ends of at most
-//! [`WINDOW`] differ. That overlooks a zone that changes its clock and changes it back within the
-//! window; no zone ever did, which a test asserts for all of them.
+//! The place of a change costs some twenty looks at the offset, so we look for a change only where the
+//! offsets at two ends of at most [`WINDOW`] differ. That overlooks a zone that changes its clock and
+//! changes it back within the window; no zone ever did, which a test asserts for all of them.
 
-use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use super::civil::{self, SECONDS_PER_DAY};
+use super::civil::SECONDS_PER_DAY;
 use super::cron::Cron;
+use super::offset::offset;
 
 const HOUR: i64 = 3_600;
 /// How far ahead one step looks.
@@ -31,9 +30,6 @@ const WINDOW: i64 = 2 * SECONDS_PER_DAY;
 const APPROACH: i64 = 36 * HOUR;
 /// The longest stretch of wall time that a change ever repeated, and some more.
 const LONGEST_REPEAT: i64 = 30 * HOUR;
-/// 2100-01-01T00:00:00Z. Chrono-tz knows the changes of clocks up to here.
-const TABLES_END: i64 = 4_102_444_800;
-
 /// A gap from this length on is a change of the zone, not of the season, and is never made up for.
 /// Vixie's limit.
 const LONGEST_GAP: i64 = 3 * HOUR;
@@ -163,68 +159,16 @@ impl Zoned<'_> {
         high
     }
 
-    /// Seconds east of UTC at an instant.
     fn offset(self, at: i64) -> i64 {
-        match DateTime::from_timestamp(within_tables(at), 0) {
-            Some(at) => {
-                let offset = self.zone.offset_from_utc_datetime(&at.naive_utc());
-                i64::from(offset.fix().local_minus_utc())
-            }
-            // Outside of what chrono can count, where no fire time lies.
-            None => 0,
-        }
+        offset(self.zone, at)
     }
-}
-
-/// The instant under which the offset at `at` is looked up: one before 2100 in the same season.
-///
-/// Clocks change by rules such as "the last Sunday in March", so that a year is as good as another
-/// one with the same weekdays. From March on that is one whose first of March is the same day of the
-/// week; whether it is a leap year matters no more. All seven are among the last twelve years of the
-/// tables. Older ones will not do: until 2087 they foresee Ramadan.
-fn within_tables(at: i64) -> i64 {
-    if at < TABLES_END {
-        return at;
-    }
-    let (year, month, _) = civil::date(at.div_euclid(SECONDS_PER_DAY));
-    let anchor = if month < 3 { 1 } else { 3 };
-    let start = civil::day_number(year, anchor, 1);
-    let twin = (2088..2100)
-        .map(|year| civil::day_number(year, anchor, 1))
-        .find(|twin| civil::weekday(*twin) == civil::weekday(start));
-    at - (start - twin.unwrap_or(start)) * SECONDS_PER_DAY
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::offset::tests::changes;
     use super::*;
     use chrono_tz::TZ_VARIANTS;
-
-    fn offset(zone: Tz, at: i64) -> i64 {
-        let cron = Cron::default();
-        Zoned {
-            cron: &cron,
-            zone,
-            run_once: true,
-        }
-        .offset(at)
-    }
-
-    /// The changes of a zone in the years from `first` up to `end`, to the day, with their size.
-    fn changes(zone: Tz, first: i64, end: i64) -> Vec<(i64, i64)> {
-        let start = civil::day_number(first, 1, 1) * SECONDS_PER_DAY;
-        let end = civil::day_number(end, 1, 1) * SECONDS_PER_DAY;
-        let mut last = offset(zone, start);
-        let mut changes = Vec::new();
-        for at in (start..=end).step_by(SECONDS_PER_DAY as usize) {
-            let now = offset(zone, at);
-            if now != last {
-                changes.push((at, now - last));
-                last = now;
-            }
-        }
-        changes
-    }
 
     #[test]
     fn no_zone_changes_its_clock_and_back_within_the_window() {
@@ -237,20 +181,6 @@ mod tests {
             for (at, by) in changes {
                 assert!(-by < LONGEST_REPEAT, "{zone} {at} {by}");
                 assert!(offset(zone, at).abs() < 16 * HOUR, "{zone} {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn clocks_change_after_the_tables_as_they_did_in_their_last_year() {
-        for zone in TZ_VARIANTS {
-            let sizes = |year| -> Vec<i64> {
-                let changes = changes(zone, year, year + 1);
-                changes.into_iter().map(|(_, by)| by).collect()
-            };
-            let last = sizes(2099);
-            for year in [2100, 2101, 2104, 2150, 2199] {
-                assert_eq!(sizes(year), last, "{zone} {year}");
             }
         }
     }
