@@ -58,7 +58,16 @@ impl Zoned<'_> {
         // The offset up to `from`; a change at `from` itself is still to be noticed.
         let mut offset = self.offset(after);
         loop {
-            let wall = self.cron.next_wall(from + offset)?;
+            let Some(wall) = self.cron.next_wall(from + offset) else {
+                // Nothing is left of the wall clock, unless it goes back and shows some of it again.
+                let reach = from + WINDOW;
+                if self.offset(reach) == offset {
+                    return None;
+                }
+                let change = self.change_between(from - 1, reach, offset);
+                (from, offset) = (change, self.offset(change));
+                continue;
+            };
             let at = wall - offset;
             let reach = at.min(from + WINDOW);
             if self.offset(reach) != offset {
@@ -85,7 +94,16 @@ impl Zoned<'_> {
     pub(super) fn prev(self, mut to: i64) -> Option<i64> {
         let mut offset = self.offset(to);
         loop {
-            let wall = self.cron.prev_wall(to + offset)?;
+            let Some(wall) = self.cron.prev_wall(to + offset) else {
+                let reach = to - WINDOW;
+                let old = self.offset(reach);
+                if old == offset {
+                    return None;
+                }
+                let change = self.change_between(reach, to, old);
+                (to, offset) = (change - 1, self.offset(change - 1));
+                continue;
+            };
             let at = wall - offset;
             let reach = at.max(to - WINDOW);
             let old = self.offset(reach);

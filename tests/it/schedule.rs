@@ -189,6 +189,43 @@ fn robfigs_policy_skips_the_gap_and_repeats_the_overlap() {
 }
 
 #[test]
+fn the_last_time_of_all_comes_twice_too_when_the_clock_goes_back() {
+    // Nothing is left of the wall clock after the first pass, but the second.
+    let twice = ["2024-10-27 02:30:00 +0200", "2024-10-27 02:30:00 +0100"];
+    assert_eq!(
+        robfig(
+            "TZ=Europe/Paris 0 30 2 27 10 * 2024",
+            "2024-01-01T00:00:00Z",
+            3
+        ),
+        twice
+    );
+    assert_eq!(
+        next(
+            "TZ=Europe/Paris 0 */30 2 27 10 * 2024",
+            "2024-10-27T00:15:00Z",
+            5
+        ),
+        [
+            "2024-10-27 02:30:00",
+            "2024-10-27 02:00:00",
+            "2024-10-27 02:30:00"
+        ]
+    );
+    // A fixed task runs once, and it was before.
+    let once: Schedule = "TZ=Europe/Paris 0 30 2 27 10 * 2024".parse().unwrap();
+    assert_eq!(once.next_after(at("2024-10-27T00:30:00Z")), None);
+    // Looking back from the second pass, before the first time of all.
+    let back = once.prev_before(at("2024-10-27T01:10:00Z"));
+    assert_eq!(back, Some(at("2024-10-27T00:30:00Z")));
+    let last: Schedule = "TZ=Europe/Paris 0 2 27 10 +SUN".parse().unwrap();
+    let last = last.with_dst(DstPolicy::Robfig);
+    let end = last.prev_before(DateTime::<Utc>::MAX_UTC).unwrap();
+    assert_eq!(last.next_after(end - TimeDelta::seconds(1)), Some(end));
+    assert_eq!(last.next_after(end - TimeDelta::hours(1)), Some(end));
+}
+
+#[test]
 fn gaps_of_three_hours_and_more_are_not_made_up() {
     // Apia left out 2011-12-30.
     let spec = "CRON_TZ=Pacific/Apia 0 0 12 * * *";
