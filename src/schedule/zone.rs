@@ -116,7 +116,8 @@ impl Zoned<'_> {
                 }
                 (to, offset) = (change - 1, old);
             } else if at < reach {
-                to = (wall + APPROACH).min(reach - 1);
+                // A change at `reach` itself is still to be noticed.
+                to = (wall + APPROACH).min(reach);
                 offset = self.offset(to);
             } else if let Some(repeat) = self.repeat_at(at, offset) {
                 to = repeat.start - 1;

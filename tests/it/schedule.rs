@@ -226,6 +226,17 @@ fn the_last_time_of_all_comes_twice_too_when_the_clock_goes_back() {
 }
 
 #[test]
+fn looking_back_finds_a_run_after_a_gap_however_far_back_it_is() {
+    // The clock of Auckland skips 02:00 on the last Sunday of September.
+    let schedule: Schedule = "TZ=Pacific/Auckland 0 2 * * SUN#L".parse().unwrap();
+    let after_gap = at("2018-09-29T14:00:00Z");
+    for hours in 1..28 * 24 {
+        let from = after_gap + TimeDelta::hours(hours);
+        assert_eq!(schedule.prev_before(from), Some(after_gap), "{from}");
+    }
+}
+
+#[test]
 fn gaps_of_three_hours_and_more_are_not_made_up() {
     // Apia left out 2011-12-30.
     let spec = "CRON_TZ=Pacific/Apia 0 0 12 * * *";
