@@ -39,6 +39,7 @@ pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,
 };
 pub use task::{
-    CancelReason, DEFAULT_TIMEOUT, Policy, RunContext, RunId, Task, TaskError, TaskName, TaskResult,
+    CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry,
+    RunContext, RunId, Scope, Shard, Task, TaskError, TaskName, TaskResult,
 };
 pub use time::{Clock, SystemClock};

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 pub(crate) use context::RunControl;
 pub use context::{CancelReason, RunContext};
 pub use name::TaskName;
-pub use policy::Policy;
+pub use policy::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry, Scope, Shard};
+pub(crate) use report::Advice;
 pub use report::{TaskError, TaskResult};
 pub use run_id::RunId;
 

@@ -5,16 +5,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::event::Decision;
+use crate::task::Overlap;
 
 /// What the decision rests on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
     pub(crate) fire_time: DateTime<Utc>,
     pub(crate) now: DateTime<Utc>,
-    pub(crate) misfire_threshold: Duration,
+    /// How late it may start.
+    pub(crate) patience: Duration,
     /// By how much later than its fire time it was to start.
     pub(crate) spread: Duration,
     pub(crate) is_draining: bool,
+    pub(crate) overlap: Overlap,
     /// When the run of this task that goes on here started.
     pub(crate) running_since: Option<DateTime<Utc>>,
 }
@@ -26,6 +29,8 @@ pub(crate) enum Admission {
     Claim,
     /// Keep it until the run that goes on here has ended.
     Wait,
+    /// Ask that run to end, and keep it until it has.
+    Replace,
     /// It ends here.
     Decide(Decision),
 }
@@ -40,12 +45,16 @@ pub(crate) fn admit(facts: Facts) -> Admission {
     if facts.is_draining {
         return Admission::Decide(Decision::Draining);
     }
-    if lateness(facts.fire_time, facts.now) > facts.misfire_threshold {
+    if lateness(facts.fire_time, facts.now) > facts.patience {
         return Admission::Decide(Decision::Misfired);
     }
     match facts.running_since {
         Some(since) if since >= facts.fire_time + facts.spread => Admission::Wait,
-        Some(_) => Admission::Decide(Decision::Overlap),
+        Some(_) => match facts.overlap {
+            Overlap::Skip => Admission::Decide(Decision::Overlap),
+            Overlap::QueueOne => Admission::Wait,
+            Overlap::Replace => Admission::Replace,
+        },
         None => Admission::Claim,
     }
 }
@@ -68,9 +77,10 @@ mod tests {
         let fine = Facts {
             fire_time: at(100),
             now: at(100),
-            misfire_threshold: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
             spread: Duration::ZERO,
             is_draining: false,
+            overlap: Overlap::Skip,
             running_since: None,
         };
         let late = Facts {
@@ -117,6 +127,22 @@ mod tests {
                     ..fine
                 },
                 Admission::Decide(Decision::Overlap),
+            ),
+            (
+                Facts {
+                    running_since: Some(at(99)),
+                    overlap: Overlap::QueueOne,
+                    ..fine
+                },
+                Admission::Wait,
+            ),
+            (
+                Facts {
+                    running_since: Some(at(99)),
+                    overlap: Overlap::Replace,
+                    ..fine
+                },
+                Admission::Replace,
             ),
             (
                 Facts {

@@ -37,7 +37,9 @@ struct Run {
 impl Run {
     /// The firing becomes a run: it is this task's run now, and the next firing may be looked at.
     fn begin(engine: &Arc<Engine>, firing: &Firing, lease: Lease) -> Self {
-        let Firing { entry, fire_time } = firing;
+        let Firing {
+            entry, fire_time, ..
+        } = firing;
         let started = engine.settings.clock.now();
         let grant = lease.grant();
         let facts = RunFacts {
@@ -66,7 +68,9 @@ impl Run {
             });
             slot.leave(*fire_time);
         }
-        engine.decide(entry, *fire_time, Decision::Started, None);
+        if !firing.is_rerun {
+            engine.decide(entry, *fire_time, Decision::Started, None);
+        }
         claiming::next_in_line(engine, entry);
         run
     }
@@ -168,6 +172,10 @@ impl Run {
             }
             End::Cancelled(CancelReason::Shutdown) => {
                 let text = "cancelled by the scheduler's shutdown".to_owned();
+                (Outcome::Cancelled, Completion::Cancelled, Some(text))
+            }
+            End::Cancelled(CancelReason::Replaced) => {
+                let text = "cancelled: its next firing takes its place".to_owned();
                 (Outcome::Cancelled, Completion::Cancelled, Some(text))
             }
             End::Cancelled(CancelReason::LeaseLost) => {

@@ -12,7 +12,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread;
-use crate::task::{Policy, Task, TaskName};
+use crate::task::{Misfire, Overlap, Policy, Task, TaskName};
+
+/// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
+/// by a minute.
+const MOST_WAITING: usize = 64;
+/// How late a firing may start that may start late.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(7 * 86_400);
 
 /// One registered task: what it said at registration, and its place in the engine.
 pub(crate) struct Entry {
@@ -34,7 +40,6 @@ impl Entry {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
-        policy.validate().map_err(of_task)?;
         let timeout = task.timeout();
         if timeout.is_zero() {
             let text = "its timeout is zero, so that every run would be cancelled at once: give it \
@@ -44,6 +49,8 @@ impl Entry {
         let spec: Arc<str> = task.spec().into();
         let zone = policy.timezone.unwrap_or(zone);
         let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
+        let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
+        policy.validate(depends_on_runs).map_err(of_task)?;
         Ok(Self {
             schedule: schedule.with_dst(policy.dst.unwrap_or(dst)),
             spread: spread::part(name.as_str(), policy.spread),
@@ -74,7 +81,20 @@ impl Entry {
         if self.depends_on_runs() {
             return Duration::MAX;
         }
-        self.policy.misfire_threshold + self.spread + self.policy.jitter
+        let planned = self.spread + self.policy.jitter;
+        if self.policy.may_start_late() {
+            return self.policy.start_deadline.unwrap_or(LONGEST_PATIENCE) + planned;
+        }
+        self.policy.misfire_threshold + planned
+    }
+
+    /// How many of its firings may wait at once.
+    pub(crate) fn queue(&self) -> usize {
+        match (self.policy.overlap, self.policy.misfire) {
+            (Overlap::QueueOne | Overlap::Replace, _) => 1,
+            (_, Misfire::RunAll(max)) => (max as usize).max(MOST_WAITING),
+            _ => MOST_WAITING,
+        }
     }
 
     pub(crate) fn slot(&self) -> MutexGuard<'_, Slot> {

@@ -13,11 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Decision, Outcome, RunFacts};
 use crate::scheduler::handle::LastRun;
-use crate::task::RunControl;
-
-/// How many firings of one task wait behind another: enough for a clock that is ahead of the
-/// store's by a minute.
-const MOST_WAITING: usize = 64;
+use crate::task::{CancelReason, RunControl};
 
 /// The changing part of a registered task. Its owner keeps it under a mutex, for short sections.
 #[derive(Debug, Default)]
@@ -54,8 +50,9 @@ pub(crate) enum Hold {
     Store,
     /// The store's clock, which is behind ours.
     StoreClock,
-    /// The end of somebody else's lease. The token wakes whoever waits, to make room.
-    Holder(CancellationToken),
+    /// The end of somebody else's run. The token wakes whoever waits, to make room for a newer
+    /// firing; it ends with this decision then.
+    Holder(CancellationToken, Decision),
 }
 
 impl Slot {
@@ -97,28 +94,34 @@ impl Slot {
 
     /// Makes room for a newer firing if the front only waits for somebody else's lease to end: the
     /// front is out then, and returned.
-    pub(crate) fn displace_held(&mut self) -> Option<DateTime<Utc>> {
+    pub(crate) fn displace_held(&mut self) -> Option<(DateTime<Utc>, Decision)> {
         let Some(Front {
             fire_time,
-            hold: Hold::Holder(waker),
+            hold: Hold::Holder(waker, decision),
         }) = &self.front
         else {
             return None;
         };
-        let fire_time = *fire_time;
+        let displaced = (*fire_time, *decision);
         waker.cancel();
         self.front = None;
-        Some(fire_time)
+        Some(displaced)
     }
 
-    /// Lets `fire_time` wait behind the front or the run. Returns those that must give way, with
-    /// the decision that ends them.
-    pub(crate) fn wait(&mut self, fire_time: DateTime<Utc>) -> Vec<(DateTime<Utc>, Decision)> {
+    /// Lets `fire_time` wait behind the front or the run, as one of at most `most`. Returns those
+    /// that must give way, with the decision that ends them.
+    pub(crate) fn wait(
+        &mut self,
+        fire_time: DateTime<Utc>,
+        most: usize,
+        keeps_all: bool,
+    ) -> Vec<(DateTime<Utc>, Decision)> {
         let (most, decision) = match self.front.as_ref().map(|f| &f.hold) {
             // When the store is back, one firing catches up, and the newest.
-            Some(Hold::Store) => (1, Decision::StoreDown),
-            Some(Hold::StoreClock) => (MOST_WAITING, Decision::Misfired),
-            _ => (MOST_WAITING, Decision::Overlap),
+            Some(Hold::Store) if !keeps_all => (1, Decision::StoreDown),
+            Some(Hold::Store) => (most, Decision::StoreDown),
+            Some(Hold::StoreClock) => (most, Decision::Misfired),
+            _ => (most, Decision::Overlap),
         };
         self.waiting.push_back(fire_time);
         let surplus = self.waiting.len().saturating_sub(most);
@@ -126,6 +129,20 @@ impl Slot {
             .drain(..surplus)
             .map(|t| (t, decision))
             .collect()
+    }
+
+    /// Puts `earlier` before the front `fire_time`, which waits for it. False if `fire_time` is not
+    /// the front any more.
+    pub(crate) fn step_back(&mut self, fire_time: DateTime<Utc>, earlier: DateTime<Utc>) -> bool {
+        if !self.leave(fire_time) {
+            return false;
+        }
+        self.waiting.push_front(fire_time);
+        self.front = Some(Front {
+            fire_time: earlier,
+            hold: Hold::Answer,
+        });
+        true
     }
 
     /// The oldest firing that waits, if nothing is before it.
@@ -165,13 +182,20 @@ impl Slot {
     /// Everything that waits: the scheduler stops.
     pub(crate) fn clear_waiting(&mut self) -> Vec<DateTime<Utc>> {
         if let Some(Front {
-            hold: Hold::Holder(waker),
+            hold: Hold::Holder(waker, _),
             ..
         }) = &self.front
         {
             waker.cancel();
         }
         self.waiting.drain(..).collect()
+    }
+
+    /// Asks the run that goes on to end, for the next one to take its place.
+    pub(crate) fn replace_running(&self) {
+        if let Some(running) = &self.running {
+            running.control.cancel(CancelReason::Replaced);
+        }
     }
 
     pub(crate) fn finish_run(&mut self, outcome: Outcome, at: DateTime<Utc>, took: Duration) {

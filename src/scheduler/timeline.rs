@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::schedule::Schedule;
+use crate::task::Misfire;
 
 /// When each task is to start next, in order.
 #[derive(Debug, Default)]
@@ -44,9 +45,9 @@ impl Timeline {
 /// The fire times of one task from `first` to `now`, as they are to be settled.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Due {
-    /// Those that are too late, or have too many newer ones behind them: how many, and the last.
+    /// Those that do not run, as newer ones do: how many, and the last.
     pub(crate) passed: Option<(u64, DateTime<Utc>)>,
-    /// At most the two newest, oldest first.
+    /// Those that may run, oldest first.
     pub(crate) fresh: Vec<DateTime<Utc>>,
     /// The next one, after `now`.
     pub(crate) next: Option<DateTime<Utc>>,
@@ -56,7 +57,7 @@ pub(crate) struct Due {
 /// a day, a task of every second) is passed over at once and counted as this many.
 const MOST_COUNTED: u64 = 1000;
 
-/// How many firings of one task that are found due together are kept.
+/// How many firings of one task that are found due together are kept, unless its policy wants more.
 const MOST_FRESH: usize = 2;
 
 /// Finds what is due of one task whose next fire time was `first`.
@@ -65,30 +66,68 @@ pub(crate) fn due(
     first: DateTime<Utc>,
     now: DateTime<Utc>,
     misfire_threshold: Duration,
+    misfire: Misfire,
 ) -> Due {
+    let most = match misfire {
+        Misfire::RunAll(max) => MOST_FRESH.max(max as usize),
+        Misfire::Skip | Misfire::RunOnce => MOST_FRESH,
+    };
     let mut due = Due {
         passed: None,
         fresh: Vec::new(),
         next: Some(first),
     };
-    let mut count = 0;
+    let mut has_leapt = false;
     while let Some(t) = due.next.filter(|t| *t <= now) {
-        if due.fresh.len() == MOST_FRESH {
-            count += 1;
-            due.passed = Some((count, due.fresh.remove(0)));
+        if due.fresh.len() == most {
+            due.pass_oldest();
         }
         due.fresh.push(t);
-        due.next = if count >= MOST_COUNTED {
-            // Not before the threshold, else the newest ones would be lost with the rest.
-            let edge = TimeDelta::from_std(misfire_threshold)
-                .ok()
-                .and_then(|d| now.checked_sub_signed(d));
-            schedule.next_after(edge.map_or(t, |edge| edge.max(t)))
+        let is_far = due.passed.is_some_and(|(count, _)| count >= MOST_COUNTED);
+        due.next = if is_far && !has_leapt {
+            has_leapt = true;
+            newest(schedule, most, t, now)
         } else {
             schedule.next_after(t)
         };
     }
+    if misfire == Misfire::RunOnce {
+        let in_time =
+            |t: &DateTime<Utc>| (now - *t).to_std().unwrap_or_default() <= misfire_threshold;
+        while due.fresh.len() > 1 && due.fresh.first().is_some_and(|t| !in_time(t)) {
+            due.pass_oldest();
+        }
+    }
     due
+}
+
+impl Due {
+    fn pass_oldest(&mut self) {
+        if !self.fresh.is_empty() {
+            let count = self.passed.map_or(0, |(count, _)| count);
+            self.passed = Some((count + 1, self.fresh.remove(0)));
+        }
+    }
+}
+
+/// The first of the `most` newest fire times after `after` and up to `now`; if there are fewer, the
+/// first of these.
+fn newest(
+    schedule: &Schedule,
+    most: usize,
+    after: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let next = schedule.next_after(now);
+    let mut first = next;
+    let mut before = next.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    for _ in 0..most {
+        match schedule.prev_before(before).filter(|t| *t > after) {
+            Some(t) => (first, before) = (Some(t), t),
+            None => break,
+        }
+    }
+    first
 }
 
 #[cfg(test)]
@@ -100,12 +139,39 @@ mod tests {
     }
 
     fn due_of(spec: &str, first: i64, now: i64) -> Due {
-        due(
-            &spec.parse().unwrap(),
-            at(first),
-            at(now),
-            Duration::from_secs(60),
-        )
+        due_under(Misfire::Skip, spec, first, now)
+    }
+
+    fn due_under(misfire: Misfire, spec: &str, first: i64, now: i64) -> Due {
+        let (schedule, minute) = (spec.parse().unwrap(), Duration::from_secs(60));
+        due(&schedule, at(first), at(now), minute, misfire)
+    }
+
+    #[test]
+    fn of_those_missed_run_once_keeps_the_newest_unless_one_is_in_time() {
+        let hours = |first, now| due_under(Misfire::RunOnce, "@hourly", first, now);
+        let missed = hours(3_600, 4 * 3_600 + 600);
+        assert_eq!(missed.fresh, [at(4 * 3_600)]);
+        assert_eq!(missed.passed, Some((3, at(3 * 3_600))));
+        let one_in_time = hours(3_600, 4 * 3_600 + 10);
+        assert_eq!(one_in_time.fresh, [at(4 * 3_600)]);
+        assert_eq!(one_in_time.passed, Some((3, at(3 * 3_600))));
+        let only = hours(3_600, 3_600 + 600);
+        assert_eq!((only.fresh, only.passed), (vec![at(3_600)], None));
+        let all_in_time = due_under(Misfire::RunOnce, "* * * * * *", 100, 105);
+        assert_eq!(all_in_time.fresh, [at(104), at(105)]);
+    }
+
+    #[test]
+    fn of_those_missed_run_all_keeps_as_many_as_it_says() {
+        let five = due_under(Misfire::RunAll(5), "@hourly", 3_600, 10 * 3_600);
+        assert_eq!(five.fresh.len(), 5);
+        assert_eq!(five.fresh[0], at(6 * 3_600));
+        assert_eq!(five.passed, Some((5, at(5 * 3_600))));
+        let years = due_under(Misfire::RunAll(3), "* * * * * *", 100, 1_000_000_000);
+        let newest = [999_999_998, 999_999_999, 1_000_000_000].map(at);
+        assert_eq!(years.fresh, newest);
+        assert_eq!(years.next, Some(at(1_000_000_001)));
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::event::{Decision, Event};
-use crate::lock::LastFired;
+use crate::lock::{LastFired, RunStatus};
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::spread;
 use crate::scheduler::timeline::{self, Timeline};
-use crate::task::TaskName;
+use crate::task::{Policy, Recovery, TaskName};
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -178,7 +178,18 @@ impl Timer {
             return;
         }
         let late = start - fire_time;
-        let due = timeline::due(&entry.schedule, fire_time, now - late, entry.patience());
+        let Policy {
+            misfire,
+            misfire_threshold,
+            ..
+        } = entry.policy;
+        let due = timeline::due(
+            &entry.schedule,
+            fire_time,
+            now - late,
+            misfire_threshold,
+            misfire,
+        );
         if let Some((count, fire_time)) = due.passed {
             self.engine.announce(&Event::FiringDecided {
                 task: entry.name.clone(),
@@ -255,9 +266,22 @@ fn first_fire_time(
         return Some(after_last.map_or(now, |next| next.max(now)));
     }
     let threshold = TimeDelta::from_std(entry.patience()).unwrap_or_default();
-    let last = last.and_then(|last| last.fire_time);
-    let from = last.map_or(now, |last| last.max(now - threshold));
-    entry.schedule.next_after(from)
+    let Some(LastFired {
+        fire_time: Some(fired),
+        status,
+        ..
+    }) = last
+    else {
+        return entry.schedule.next_after(now);
+    };
+    let has_died = matches!(status, RunStatus::Running | RunStatus::Cancelled);
+    let from = if has_died && entry.policy.recovery != Recovery::Skip {
+        // It may be for us to run it again: the lock knows whether somebody still does.
+        fired - TimeDelta::milliseconds(1)
+    } else {
+        fired
+    };
+    entry.schedule.next_after(from.max(now - threshold))
 }
 
 /// Runs until the scheduler goes quiet.

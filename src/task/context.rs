@@ -33,6 +33,8 @@ pub enum CancelReason {
     LeaseLost,
     /// The scheduler stops, and the grace for running tasks is over.
     Shutdown,
+    /// The task's next firing is due, and takes its place: [`Overlap::Replace`](crate::Overlap).
+    Replaced,
 }
 
 impl RunContext {
@@ -77,7 +79,7 @@ impl RunContext {
         self.facts.deadline
     }
 
-    /// Resolves when the run should end: its timeout, a lost lease, a shutdown.
+    /// Resolves when the run should end: its timeout, a lost lease, a shutdown, its replacement.
     ///
     /// Cancel-safe: it may be dropped and called again.
     pub async fn cancelled(&self) {
@@ -115,6 +117,7 @@ impl RunControl {
             CancelReason::Timeout => 1,
             CancelReason::LeaseLost => 2,
             CancelReason::Shutdown => 3,
+            CancelReason::Replaced => 4,
         };
         // Only the first reason is kept; the token follows it, so that whoever sees the token
         // cancelled also sees why.
@@ -129,6 +132,7 @@ impl RunControl {
             1 => Some(CancelReason::Timeout),
             2 => Some(CancelReason::LeaseLost),
             3 => Some(CancelReason::Shutdown),
+            4 => Some(CancelReason::Replaced),
             _ => None,
         }
     }

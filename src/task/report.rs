@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 /// What [`Task::run`](crate::Task::run) returns.
 pub type TaskResult = Result<(), TaskError>;
@@ -11,17 +12,56 @@ pub type TaskResult = Result<(), TaskError>;
 /// `?` turns every `Error + Send + Sync` into one; [`TaskError::new`] takes texts and boxed errors
 /// as well. As with other catch-all errors, it does not implement [`std::error::Error`] itself,
 /// which is what makes `?` work.
-pub struct TaskError(Box<dyn StdError + Send + Sync>);
+pub struct TaskError {
+    error: Box<dyn StdError + Send + Sync>,
+    advice: Advice,
+}
+
+/// What a failure says about being retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Nothing: the task's policy decides.
+    None,
+    /// Another attempt would fail too.
+    Permanent,
+    /// Another attempt makes sense after so long.
+    After(Duration),
+}
 
 impl TaskError {
     /// A failure with a text (`"sold out"`), or with an error that is boxed already.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(error.into())
+        Self {
+            error: error.into(),
+            advice: Advice::None,
+        }
+    }
+
+    /// A failure that another attempt would meet too: it is not retried, whatever the task's
+    /// [`Retry`](crate::Retry).
+    pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            error: error.into(),
+            advice: Advice::Permanent,
+        }
+    }
+
+    /// A failure that knows when another attempt makes sense, as from a `Retry-After`: the next
+    /// retry, if the task's [`Retry`](crate::Retry) has one left, comes after `wait`.
+    pub fn retry_after(wait: Duration, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            error: error.into(),
+            advice: Advice::After(wait),
+        }
+    }
+
+    pub(crate) fn advice(&self) -> Advice {
+        self.advice
     }
 
     /// The error that the run returned.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.0
+        &*self.error
     }
 }
 
@@ -30,15 +70,15 @@ where
     E: StdError + Send + Sync + 'static,
 {
     fn from(error: E) -> Self {
-        Self(Box::new(error))
+        Self::new(Box::new(error) as Box<dyn StdError + Send + Sync>)
     }
 }
 
 /// The error and the errors that caused it, joined by colons.
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
+        write!(f, "{}", self.error)?;
+        let mut source = self.error.source();
         // A chain that leads back into itself must not hang us.
         for _ in 0..16 {
             let Some(cause) = source else { break };
@@ -51,7 +91,7 @@ impl fmt::Display for TaskError {
 
 impl fmt::Debug for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.error, f)
     }
 }
 

@@ -11,17 +11,24 @@ use crate::scheduler::claiming::batch::Batch;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Slot;
+use crate::task::Misfire;
 
 /// One occurrence of a task.
 #[derive(Debug, Clone)]
 pub(crate) struct Firing {
     pub(crate) entry: Arc<Entry>,
     pub(crate) fire_time: DateTime<Utc>,
+    /// It was taken before by an instance that died, and decided here then.
+    pub(crate) is_rerun: bool,
 }
 
 impl Firing {
     pub(crate) fn new(entry: Arc<Entry>, fire_time: DateTime<Utc>) -> Self {
-        Self { entry, fire_time }
+        Self {
+            entry,
+            fire_time,
+            is_rerun: false,
+        }
     }
 
     pub(super) fn is_misfired(&self, now: DateTime<Utc>) -> bool {
@@ -33,8 +40,9 @@ impl Firing {
 pub(crate) fn dispatch(engine: &Arc<Engine>, firings: Vec<Firing>) {
     let mut to_claim = Vec::with_capacity(firings.len());
     for firing in firings {
-        if let Some(displaced) = firing.entry.slot().displace_held() {
-            engine.decide(&firing.entry, displaced, Decision::Overlap, None);
+        let displaced = firing.entry.slot().displace_held();
+        if let Some((fire_time, decision)) = displaced {
+            engine.decide(&firing.entry, fire_time, decision, None);
         }
         if admit_firing(engine, &firing) {
             to_claim.push(firing);
@@ -47,7 +55,9 @@ pub(crate) fn dispatch(engine: &Arc<Engine>, firings: Vec<Firing>) {
 
 /// Says whether the lock is to be asked for a firing now; otherwise it has been decided, or waits.
 fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
-    let Firing { entry, fire_time } = firing;
+    let Firing {
+        entry, fire_time, ..
+    } = firing;
     let mut decided = Vec::new();
     let may_claim = {
         let mut slot = entry.slot();
@@ -57,8 +67,12 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
                 false
             }
             Admission::Claim if slot.try_front(*fire_time) => true,
-            Admission::Claim | Admission::Wait => {
-                decided = slot.wait(*fire_time);
+            admission @ (Admission::Claim | Admission::Wait | Admission::Replace) => {
+                if admission == Admission::Replace {
+                    slot.replace_running();
+                }
+                let keeps_all = matches!(entry.policy.misfire, Misfire::RunAll(_));
+                decided = slot.wait(*fire_time, entry.queue(), keeps_all);
                 false
             }
         }
@@ -74,9 +88,10 @@ fn facts(engine: &Engine, entry: &Entry, slot: &Slot, fire_time: DateTime<Utc>) 
     Facts {
         fire_time,
         now: engine.settings.clock.now(),
-        misfire_threshold: entry.patience(),
+        patience: entry.patience(),
         spread: entry.spread,
         is_draining: engine.quiet.is_cancelled(),
+        overlap: entry.policy.overlap,
         running_since: slot.running.as_ref().map(|r| r.facts.started),
     }
 }
@@ -91,7 +106,7 @@ pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
             };
             let admission = admit::admit(facts(engine, entry, &slot, fire_time));
             match admission {
-                Admission::Wait => return,
+                Admission::Wait | Admission::Replace => return,
                 Admission::Claim => slot.promote_waiting(),
                 Admission::Decide(_) => slot.drop_waiting(),
             }
@@ -105,7 +120,8 @@ pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
     }
 }
 
-fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
+/// Claims firings that are the fronts of their tasks.
+pub(super) fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move { Batch::new(&engine, firings).settle().await });
@@ -120,7 +136,9 @@ pub(super) fn settle(
 ) {
     // Whoever took the front away has announced its decision.
     if firing.entry.slot().leave(firing.fire_time) {
-        engine.decide(&firing.entry, firing.fire_time, decision, holder);
+        if !firing.is_rerun {
+            engine.decide(&firing.entry, firing.fire_time, decision, holder);
+        }
         next_in_line(engine, &firing.entry);
         after::look_later(engine, &firing.entry);
     }

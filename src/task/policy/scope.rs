@@ -1,0 +1,29 @@
+//! On how many instances a firing runs.
+
+/// On how many instances a firing runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Scope {
+    /// On one.
+    #[default]
+    Once,
+    /// On each, without asking the lock: to refresh a cache, to clean a local directory. Each
+    /// instance keeps its own runs from overlapping; the fencing token is the instance's own.
+    EveryInstance,
+    /// In so many parts, each on one instance: each run finds its part in
+    /// [`RunContext::shard`](crate::RunContext::shard). Each part is locked, fired and counted like a
+    /// task of its own. Instances begin with different parts, so that a fleet shares them about
+    /// evenly. 2 to 1 024.
+    Sharded(u32),
+}
+
+/// The part of a firing that a run is to do, of a task whose scope is
+/// [`Sharded`](Scope::Sharded).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Shard {
+    /// Which part, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub count: u32,
+}

@@ -1,0 +1,16 @@
+//! What becomes of a firing for which the lock could not be asked.
+
+/// What becomes of a firing for which the lock's store could not be asked within the task's
+/// [misfire threshold](crate::Policy::misfire_threshold).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnStoreDown {
+    /// It does not run. Its decision is `store_down`.
+    #[default]
+    Skip,
+    /// It runs, on every instance that cannot ask either: rather several times than not at all.
+    RunLocally,
+    /// It does not run, and counts as a failure of the task: logged as `Task failed`, counted in
+    /// `task_errors_total`.
+    Fail,
+}
