@@ -85,10 +85,28 @@ pub enum Event {
         /// Who has it instead, where that is known.
         holder: Option<Arc<str>>,
     },
+    /// A firing did not run and counts as a failure of its task, by its policy.
+    FiringFailed {
+        /// The task.
+        task: TaskName,
+        /// The fire time.
+        fire_time: DateTime<Utc>,
+        /// Why.
+        error: Arc<str>,
+    },
     /// A run starts.
     RunStarted {
         /// The run.
         run: RunFacts,
+    },
+    /// An attempt of a run failed, and another one follows after a wait.
+    RunRetried {
+        /// The run, with the number of the attempt that failed.
+        run: RunFacts,
+        /// Why it failed.
+        error: Arc<str>,
+        /// How long until the next attempt.
+        wait: Duration,
     },
     /// A run has ended. Each run that started ends exactly once.
     RunFinished {

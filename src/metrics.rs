@@ -254,10 +254,9 @@ impl Observer for Metrics {
                 series.running.inc();
                 series.last_start.set(seconds(run.started));
                 series.start_delay.observe(run.lateness.as_secs_f64());
-                if run.attempt > 1 {
-                    series.retries.inc();
-                }
             }
+            Event::RunRetried { run, .. } => inner.task(&run.task).retries.inc(),
+            Event::FiringFailed { task, .. } => inner.task(task).errors.inc(),
             Event::RunFinished {
                 run,
                 outcome,

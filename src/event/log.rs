@@ -79,6 +79,19 @@ impl Observer for LogObserver {
                     }
                 }
             }
+            Event::FiringFailed {
+                task,
+                fire_time,
+                error,
+            } => {
+                error!(target: "tasklock", event = "fire.failed", task = %task,
+                    due = fire_time.to_rfc3339(), error = %error, "Task failed");
+            }
+            Event::RunRetried { run, error, wait } => {
+                warn!(target: "tasklock", event = "run.retried", task = %run.task,
+                    run_id = %run.run_id, attempt = run.attempt, error = %error,
+                    wait_s = wait.as_secs_f64(), "Task attempt failed, trying again");
+            }
             Event::RunStarted { run } => {
                 info!(target: "tasklock", event = "run.started", task = %run.task,
                     run_id = %run.run_id, due = run.fire_time.to_rfc3339(),

@@ -14,7 +14,7 @@ use crate::lock::lease::Lease;
 use crate::task::{CancelReason, RunControl, TaskResult};
 use crate::time::Clock;
 
-type Body = Pin<Box<dyn Future<Output = TaskResult> + Send>>;
+pub(crate) type Body = Pin<Box<dyn Future<Output = TaskResult> + Send>>;
 
 /// When an attempt is made to end; monotonic.
 #[derive(Debug, Clone, Copy)]

@@ -2,23 +2,51 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use tracing::Instrument;
 
 use crate::event::{Decision, Event, LeaseLoss, Outcome, RunFacts};
-use crate::lock::Completion;
 use crate::lock::lease::Lease;
+use crate::lock::{Claim, Completion, FencingToken, Grant, Token};
 use crate::scheduler::admit;
 use crate::scheduler::attempt::{self, End};
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Running;
-use crate::task::{CancelReason, RunContext, RunControl, RunId};
+use crate::task::{Advice, CancelReason, RunContext, RunControl, RunId};
+use crate::time::Clock;
+
+/// Starts the run of a firing without asking the lock: on each instance, or because the store is
+/// down. Returns at once.
+pub(crate) fn start_unlocked(engine: &Arc<Engine>, firing: &Firing) {
+    let now = engine.settings.clock.now();
+    let token = Token::from_bits(engine.random());
+    let Firing {
+        entry, fire_time, ..
+    } = firing;
+    let claim = Claim::new(
+        entry.name.clone(),
+        *fire_time,
+        token,
+        &engine.settings.instance,
+    );
+    let fence = FencingToken::new(now.timestamp_micros().unsigned_abs());
+    let ttl = entry.policy.lease_ttl;
+    start(
+        engine,
+        firing,
+        Lease::unlocked(Grant::new(&claim, fence, 1, ttl)),
+    );
+}
 
 /// Starts the run of a firing that was granted. Returns at once.
 pub(crate) fn start(engine: &Arc<Engine>, firing: &Firing, lease: Lease) {
-    engine.renewer.add(&lease);
+    if !lease.is_unlocked() {
+        engine.renewer.add(&lease);
+    }
     let run = Run::begin(engine, firing, lease);
     let span = run.span();
     engine.runs.spawn(run.run().instrument(span));
@@ -104,16 +132,16 @@ impl Run {
         )
     }
 
-    async fn run(self) {
+    async fn run(mut self) {
         if self.engine.aborting.is_cancelled() {
             self.control.cancel(CancelReason::Shutdown);
         }
-        let clock = &self.engine.settings.clock;
+        let clock = self.engine.settings.clock.clone();
         self.engine.announce(&Event::RunStarted {
             run: self.facts.clone(),
         });
         let started = clock.monotonic();
-        let end = self.attempt().await;
+        let end = self.attempts().await;
         let took = clock.monotonic().saturating_sub(started);
         let at = clock.now();
 
@@ -142,18 +170,53 @@ impl Run {
         claiming::plan_next(&self.engine, &self.entry).await;
     }
 
-    /// Runs the task's code under guard.
-    async fn attempt(&self) -> End {
-        let clock = &self.engine.settings.clock;
-        let deadline = self.entry.deadline(self.facts.started);
-        let ctx = RunContext::new(self.facts.clone(), deadline, self.control.clone());
-        let task = self.entry.task.clone();
+    /// Calls the task's code under guard, again if it fails and its policy says so: within the
+    /// timeout, the lease, and the time to the task's next firing.
+    async fn attempts(&mut self) -> End {
+        let timeout_at = self.clock().monotonic().saturating_add(self.entry.timeout);
+        let mut waits = self.entry.policy.retry.waits(self.engine.random() as u64);
+        loop {
+            let task = self.entry.task.clone();
+            let deadline = self.entry.deadline(self.facts.started);
+            let ctx = RunContext::new(self.facts.clone(), deadline, self.control.clone());
+            let call = Box::pin(async move { task.run(ctx).await });
+            let end = self.guard(call, timeout_at).await;
+            let Some((wait, error)) = retry_after(&end, &mut waits) else {
+                return end;
+            };
+            let next_fire = self.entry.slot().next_fire;
+            let then = TimeDelta::from_std(wait).ok();
+            let then = then.and_then(|wait| self.clock().now().checked_add_signed(wait));
+            let is_in_time = self.clock().monotonic().saturating_add(wait) < timeout_at;
+            if !is_in_time || then.is_none() || next_fire.is_some_and(|next| then >= Some(next)) {
+                return end;
+            }
+            self.engine.announce(&Event::RunRetried {
+                run: self.facts.clone(),
+                error: error.into(),
+                wait,
+            });
+            let pause = Box::pin(async move {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            });
+            match self.guard(pause, timeout_at).await {
+                End::Returned(Ok(())) => self.facts.attempt += 1,
+                cut_short => return cut_short,
+            }
+        }
+    }
+
+    async fn guard(&self, body: attempt::Body, timeout_at: Duration) -> End {
         let limits = attempt::Limits {
-            timeout_at: clock.monotonic().saturating_add(self.entry.timeout),
+            timeout_at,
             cancel_grace: self.entry.policy.cancel_grace,
         };
-        let body = Box::pin(async move { task.run(ctx).await });
-        attempt::guard(body, &self.lease, &self.control, clock.as_ref(), limits).await
+        attempt::guard(body, &self.lease, &self.control, self.clock(), limits).await
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.engine.settings.clock.as_ref()
     }
 
     /// What an end means: for people, for the lock's record, and in words.
@@ -195,6 +258,9 @@ impl Run {
     /// and changes nothing for the run's outcome.
     async fn release(&self, completion: Completion) {
         use crate::lock::Lock;
+        if self.lease.is_unlocked() {
+            return;
+        }
         let grant = self.lease.grant();
         if let Err(e) = self.engine.lock.release(grant, completion).await
             && e.is_transient()
@@ -202,4 +268,22 @@ impl Run {
             claiming::take_back(&self.engine, grant.clone(), completion);
         }
     }
+}
+
+/// How long to wait before the task is called again, and why it is; `None` if it is not.
+fn retry_after(
+    end: &End,
+    waits: &mut impl Iterator<Item = Duration>,
+) -> Option<(Duration, String)> {
+    let (advice, error) = match end {
+        End::Returned(Err(error)) => (error.advice(), error.to_string()),
+        End::Panicked(text) => (Advice::None, format!("panicked: {text}")),
+        End::Returned(Ok(())) | End::Cancelled(_) => return None,
+    };
+    let wait = match advice {
+        Advice::Permanent => return None,
+        Advice::None => waits.next()?,
+        Advice::After(wait) => waits.next().map(|_| wait)?,
+    };
+    Some((wait, error))
 }

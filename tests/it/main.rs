@@ -22,6 +22,7 @@ mod leases;
 mod lock_conformance;
 mod log_lines;
 mod metrics;
+mod policies;
 mod redis_faults;
 mod redis_lock;
 mod registration;

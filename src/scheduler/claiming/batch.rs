@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::error::{Error, ErrorKind};
-use crate::event::Decision;
+use crate::event::{Decision, Event};
 use crate::lock::lease::Lease;
 use crate::lock::{Acquired, Claim, Completion, FencingToken, Grant, Lock, Token};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
-use crate::scheduler::claiming::line::{Firing, settle};
+use crate::scheduler::claiming::line::{Firing, claim_together, settle};
 use crate::scheduler::claiming::{after, holder, startup};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::slot::Hold;
+use crate::task::OnStoreDown;
 
 /// How much the store's clock may differ from ours before a firing in time is refused as too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How late a firing may be claimed that cannot be missed.
-const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+const LONGEST_WAIT: Duration = Duration::from_secs(8 * 86_400);
 
 /// Firings of different tasks that came due together, and are claimed together until each is
 /// settled.
@@ -35,7 +38,7 @@ pub(super) struct Open {
     ask_at: Duration,
     retry_after: Duration,
     /// A request was sent whose outcome is unknown.
-    is_ambiguous: bool,
+    pub(super) is_ambiguous: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -108,13 +111,11 @@ impl<'a> Batch<'a> {
         }
         match answer {
             Ok(Acquired::Granted(grant)) => return self.take_grant(open, grant, sent_at),
-            Ok(Acquired::AlreadyFired { owner, .. }) => {
-                settle(
-                    engine,
-                    &firing,
-                    Decision::FiredElsewhere,
-                    Some(owner.into()),
-                );
+            Ok(Acquired::AlreadyFired { owner, status }) => {
+                if holder::watch(engine, open, &owner, status).is_some() {
+                    let owner = Some(owner.into());
+                    settle(engine, &firing, Decision::FiredElsewhere, owner);
+                }
             }
             Ok(Acquired::Superseded { .. } | Acquired::Burned) => {
                 settle(engine, &firing, Decision::FiredElsewhere, None);
@@ -124,9 +125,8 @@ impl<'a> Batch<'a> {
                 return self.ask_again(open, wait, Hold::StoreClock, Decision::Misfired);
             }
             Ok(Acquired::Held(found)) => holder::wait(engine, open, found),
-            Ok(Acquired::FinishEarlier { .. } | Acquired::Delayed { .. }) => {
-                settle(engine, &firing, Decision::Overlap, None);
-            }
+            Ok(Acquired::FinishEarlier { fire_time }) => finish_earlier(engine, &firing, fire_time),
+            Ok(Acquired::Delayed { .. }) => settle(engine, &firing, Decision::Overlap, None),
             Err(error) => {
                 let is_ambiguous =
                     open.is_ambiguous || !matches!(error.kind(), ErrorKind::StoreDenied);
@@ -223,6 +223,17 @@ impl Open {
             let unknown = Grant::new(&self.claim, FencingToken::new(0), 1, Duration::ZERO);
             take_back(engine, unknown, Completion::Abandoned);
         }
+        let then = self.firing.entry.policy.on_store_down;
+        if decision == Decision::StoreDown && then == OnStoreDown::RunLocally {
+            return firing::start_unlocked(engine, &self.firing);
+        }
+        if decision == Decision::StoreDown && then == OnStoreDown::Fail {
+            engine.announce(&Event::FiringFailed {
+                task: self.firing.entry.name.clone(),
+                fire_time: self.firing.fire_time,
+                error: "its lock's store could not be asked in time".into(),
+            });
+        }
         settle(engine, &self.firing, decision, None);
     }
 }
@@ -234,10 +245,24 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let instance = &engine.settings.instance;
     let claim = Claim::new(entry.name.clone(), firing.fire_time, token, instance)
         .with_ttl(entry.policy.lease_ttl)
-        .with_late(late);
+        .with_late(late)
+        .with_max_attempts(entry.policy.recovery.attempts());
     match entry.schedule.delay() {
         Some(delay) => claim.with_delay(delay),
         None => claim,
+    }
+}
+
+/// An earlier firing died unfinished and is to be run again first; this one waits behind it.
+fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
+    if firing.entry.slot().step_back(firing.fire_time, earlier) {
+        let entry = firing.entry.clone();
+        let rerun = Firing {
+            fire_time: earlier,
+            is_rerun: true,
+            entry,
+        };
+        claim_together(engine, vec![rerun]);
     }
 }
 
@@ -248,6 +273,16 @@ pub(super) async fn claim_after_holder(engine: &Arc<Engine>, open: Open, owner: 
     if let Ok(Acquired::Held(_)) = answer {
         return settle(engine, &open.firing, Decision::Overlap, owner);
     }
+    go_on(engine, open, answer, sent_at).await;
+}
+
+/// Brings a firing to its end whose claim was answered.
+pub(super) async fn go_on(
+    engine: &Arc<Engine>,
+    open: Open,
+    answer: Result<Acquired, Error>,
+    sent_at: Duration,
+) {
     let mut batch = Batch {
         engine,
         open: Vec::new(),

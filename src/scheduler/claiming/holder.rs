@@ -1,4 +1,7 @@
-//! A firing that finds the task's lock held by somebody else.
+//! A firing that finds another run of its task under way.
+//!
+//! By its policy it gives up when that run is really one, or waits for its end, or watches whether its
+//! instance lives to see it. A newer firing of the task that comes due meanwhile takes its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,48 +9,173 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Decision;
-use crate::lock::{Holder, Lock, RunStatus};
-use crate::scheduler::claiming::batch::{Open, claim_after_holder};
-use crate::scheduler::claiming::line::{Firing, settle};
+use crate::lock::{Acquired, Holder, Lock, RunStatus};
+use crate::scheduler::claiming::batch::{Open, claim_after_holder, go_on};
+use crate::scheduler::claiming::line::settle;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::slot::Hold;
+use crate::task::{Misfire, Overlap, Recovery};
 
-/// Another run of the task goes on, or its owner is dead and its lease has not ended yet. Waits for
-/// that lease to end; a newer firing of the task that comes due meanwhile takes this one's place.
+/// How often a firing that waits for a run elsewhere asks whether it has ended.
+const POLL: Duration = Duration::from_millis(500);
+/// The first wait of a firing that watches a run elsewhere; each one after it is twice as long, up to
+/// half of the lease.
+const FIRST_WATCH: Duration = Duration::from_secs(1);
+
+/// The lock is held: another run of the task goes on, or its owner is dead and its lease has not ended
+/// yet.
 pub(super) fn wait(engine: &Arc<Engine>, open: Open, holder: Holder) {
-    let Firing { entry, fire_time } = &open.firing;
+    let policy = &open.firing.entry.policy;
+    let owner: Option<Arc<str>> = holder.owner.map(Into::into);
+    if matches!(policy.misfire, Misfire::RunAll(_)) {
+        spawn(engine, open, owner, None, Decision::Overlap);
+    } else if let Some((open, waker)) = hold(engine, open, &owner, Decision::Overlap) {
+        if open.firing.entry.policy.overlap == Overlap::Skip {
+            give_way(engine, open, waker, owner, holder.remaining);
+        } else {
+            spawn(engine, open, owner, Some(waker), Decision::Overlap);
+        }
+    }
+}
+
+/// Somebody else runs this very firing. If it is to be run again should that instance die, it is
+/// watched; returned if there is nothing to watch for.
+pub(super) fn watch(
+    engine: &Arc<Engine>,
+    open: Open,
+    owner: &str,
+    status: RunStatus,
+) -> Option<Open> {
+    let is_over = !matches!(status, RunStatus::Running | RunStatus::Cancelled);
+    if open.firing.entry.policy.recovery == Recovery::Skip || open.firing.is_rerun || is_over {
+        return Some(open);
+    }
+    let owner: Option<Arc<str>> = Some(owner.into());
+    let decision = Decision::FiredElsewhere;
+    if let Some((open, waker)) = hold(engine, open, &owner, decision) {
+        spawn(engine, open, owner, Some(waker), decision);
+    }
+    None
+}
+
+/// Makes a firing one that a newer one may take the place of; if there is a newer one, it ends here.
+fn hold(
+    engine: &Arc<Engine>,
+    open: Open,
+    owner: &Option<Arc<str>>,
+    decision: Decision,
+) -> Option<(Open, CancellationToken)> {
+    let entry = &open.firing.entry;
     let waker = CancellationToken::new();
-    let (is_front, displaced) = {
+    let older = {
         let mut slot = entry.slot();
         if slot.has_waiting() {
-            (true, Some(slot.drop_all_but_newest()))
+            Some(slot.drop_all_but_newest())
+        } else if slot.hold(open.firing.fire_time, Hold::Holder(waker.clone(), decision)) {
+            None
         } else {
-            (slot.hold(*fire_time, Hold::Holder(waker.clone())), None)
+            return None;
         }
     };
-    if let Some(older) = displaced {
-        // A newer one is here already.
-        for fire_time in older {
-            engine.decide(entry, fire_time, Decision::Overlap, None);
+    let Some(older) = older else {
+        return Some((open, waker));
+    };
+    for fire_time in older {
+        engine.decide(entry, fire_time, Decision::Overlap, None);
+    }
+    settle(engine, &open.firing, decision, owner.clone());
+    None
+}
+
+/// Asks the lock again and again until it has something else to say than that the other run goes on.
+fn spawn(
+    engine: &Arc<Engine>,
+    open: Open,
+    owner: Option<Arc<str>>,
+    waker: Option<CancellationToken>,
+    decision: Decision,
+) {
+    let engine = engine.clone();
+    let tracker = engine.claims.clone();
+    tracker.spawn(async move { ask_until_over(&engine, open, owner, waker, decision).await });
+}
+
+async fn ask_until_over(
+    engine: &Arc<Engine>,
+    open: Open,
+    owner: Option<Arc<str>>,
+    mut waker: Option<CancellationToken>,
+    decision: Decision,
+) {
+    let is_watching = decision == Decision::FiredElsewhere;
+    let longest = open.firing.entry.policy.lease_ttl / 2;
+    let mut pause = if is_watching { FIRST_WATCH } else { POLL };
+    let mut open = open;
+    loop {
+        let displaced = async {
+            match &waker {
+                Some(waker) => waker.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = engine.quiet.cancelled() => {
+                let decision = if is_watching { decision } else { Decision::Draining };
+                return settle(engine, &open.firing, decision, owner);
+            }
+            () = displaced => return,
+            () = tokio::time::sleep(pause) => {}
         }
-        return settle(
-            engine,
-            &open.firing,
-            Decision::Overlap,
-            holder.owner.map(Into::into),
-        );
+        if is_watching {
+            pause = (pause * 2).min(longest);
+        }
+        let fire_time = open.firing.fire_time;
+        if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
+            return;
+        }
+        if open.firing.is_misfired(engine.settings.clock.now()) {
+            return settle(engine, &open.firing, decision, owner);
+        }
+        let sent_at = engine.settings.clock.monotonic();
+        let answer = engine.lock.acquire(&open.claim).await;
+        let goes_on = match &answer {
+            Ok(Acquired::Held(_)) => true,
+            Ok(Acquired::AlreadyFired { status, .. }) => {
+                is_watching && matches!(status, RunStatus::Running | RunStatus::Cancelled)
+            }
+            Err(error) => error.is_transient(),
+            _ => false,
+        };
+        if !goes_on {
+            return go_on(engine, open, answer, sent_at).await;
+        }
+        open.is_ambiguous |= answer.is_err();
+        if waker.is_some() {
+            match hold(engine, open, &owner, decision) {
+                Some((still_open, new)) => (open, waker) = (still_open, Some(new)),
+                None => return,
+            }
+        }
     }
-    if !is_front {
-        return;
-    }
+}
+
+/// Waits for the end of the other run's lease. If its owner is dead, this firing runs; otherwise it
+/// overlaps.
+fn give_way(
+    engine: &Arc<Engine>,
+    open: Open,
+    waker: CancellationToken,
+    owner: Option<Arc<str>>,
+    remaining: Option<Duration>,
+) {
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move {
-        let owner: Option<Arc<str>> = holder.owner.map(Into::into);
         let grace = open.firing.entry.patience();
         // A little later than the lease's end, and not all instances at once.
         let after = Duration::from_millis(10 + (engine.random() % 40) as u64);
-        let wait = holder.remaining.map_or(grace, |left| left.min(grace)) + after;
+        let wait = remaining.map_or(grace, |left| left.min(grace)) + after;
         tokio::select! {
             biased;
             () = engine.quiet.cancelled() => {
@@ -56,12 +184,8 @@ pub(super) fn wait(engine: &Arc<Engine>, open: Open, holder: Holder) {
             () = waker.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
-        if !open
-            .firing
-            .entry
-            .slot()
-            .hold(open.firing.fire_time, Hold::Answer)
-        {
+        let fire_time = open.firing.fire_time;
+        if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
         let name = open.firing.entry.name.clone();
@@ -70,7 +194,12 @@ pub(super) fn wait(engine: &Arc<Engine>, open: Open, holder: Holder) {
         };
         let status = last.into_iter().next().flatten().map(|last| last.status);
         let is_in_time = !open.firing.is_misfired(engine.settings.clock.now());
-        let may_be_free = matches!(status, Some(RunStatus::Running | RunStatus::Abandoned));
+        let may_be_free = match status {
+            Some(RunStatus::Running | RunStatus::Abandoned) => true,
+            // It was cancelled, and is to be run again before this one.
+            Some(RunStatus::Cancelled) => open.firing.entry.policy.recovery != Recovery::Skip,
+            _ => false,
+        };
         if may_be_free && is_in_time {
             // It still runs and has renewed its lease, or it died: the lock knows.
             claim_after_holder(&engine, open, owner).await;

@@ -9,9 +9,10 @@ use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::claiming::after;
 use crate::scheduler::claiming::batch::Batch;
 use crate::scheduler::engine::Engine;
+use crate::scheduler::firing;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Slot;
-use crate::task::Misfire;
+use crate::task::{Misfire, Scope};
 
 /// One occurrence of a task.
 #[derive(Debug, Clone)]
@@ -122,6 +123,14 @@ pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
 
 /// Claims firings that are the fronts of their tasks.
 pub(super) fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
+    let is_local = |f: &Firing| f.entry.policy.scope == Scope::EveryInstance;
+    let (local, firings): (Vec<_>, Vec<_>) = firings.into_iter().partition(is_local);
+    for firing in local {
+        firing::start_unlocked(engine, &firing);
+    }
+    if firings.is_empty() {
+        return;
+    }
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move { Batch::new(&engine, firings).settle().await });
