@@ -44,6 +44,18 @@ pub enum Event {
         /// What somebody should know who wrote the spec.
         lints: Arc<[Lint]>,
     },
+    /// Another instance has the task registered with a different schedule: a deployment under way, or
+    /// a mistake.
+    SpecDiffers {
+        /// The task.
+        task: TaskName,
+        /// Its spec here.
+        spec: Arc<str>,
+        /// The other instance, if it is known.
+        owner: Option<Arc<str>>,
+        /// Whether this is the first that is seen of that other schedule.
+        is_new: bool,
+    },
     /// The scheduler fires from now on.
     SchedulerStarted {
         /// The instance's id.

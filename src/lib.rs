@@ -27,7 +27,7 @@ pub use event::{
     Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
 };
 pub use lock::{
-    Acquired, Claim, Completion, FencingToken, FileLock, Grant, Holder, LastFired, Lock,
+    Acquired, Before, Claim, Completion, FencingToken, FileLock, Grant, Holder, LastFired, Lock,
     MemoryLock, Released, Renewed, RunStatus, Token,
 };
 #[cfg(feature = "redis")]

@@ -21,10 +21,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::task::TaskName;
 
-pub use claim::{Claim, FencingToken, Grant, Token};
+pub use claim::{Before, Claim, FencingToken, Grant, Token};
 pub use file::FileLock;
 pub use memory::MemoryLock;
 #[cfg(feature = "redis")]
@@ -73,6 +73,16 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
     /// Ends a lease and records how the run ended.
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released>;
 
+    /// Forgets that runs of a task failed, so that it is not paused any more. Default: refused, for
+    /// locks that keep no such count.
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        let text = format!(
+            "{} keeps no count of failures: task {task} is not paused",
+            self.describe()
+        );
+        Err(Error::new(ErrorKind::InvalidConfig, text))
+    }
+
     /// What is known of the last instant taken of each task; `None` where nothing is.
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>>;
 
@@ -101,6 +111,9 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
         (**self).release(grant, completion).await
     }
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        (**self).resume(task).await
+    }
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         (**self).last_fired(tasks).await
     }
@@ -124,6 +137,13 @@ pub enum Acquired {
         owner: String,
         /// How far that run has come.
         status: RunStatus,
+        /// What the task's spec is for whoever took it: [`Claim::spec`].
+        spec: String,
+    },
+    /// Too many runs of the task in a row have failed: see [`Claim::with_pause_after`].
+    Paused {
+        /// How many.
+        failures: u32,
     },
     /// A later instant was taken before, so that this one will never be.
     Superseded {

@@ -237,6 +237,7 @@ impl Observer for Metrics {
                     .families
                     .describe(&series, [task.as_str(), spec, timezone.name(), OVERLAP]);
             }
+            Event::SpecDiffers { .. } => {}
             Event::SchedulerStarted { .. } => inner.families.scheduler_running.set(1),
             Event::SchedulerDraining { .. } | Event::SchedulerStopped { .. } => {
                 inner.families.scheduler_running.set(0);
@@ -254,6 +255,9 @@ impl Observer for Metrics {
                 series.running.inc();
                 series.last_start.set(seconds(run.started));
                 series.start_delay.observe(run.lateness.as_secs_f64());
+                if run.attempt > 1 {
+                    series.retries.inc();
+                }
             }
             Event::RunRetried { run, .. } => inner.task(&run.task).retries.inc(),
             Event::FiringFailed { task, .. } => inner.task(task).errors.inc(),

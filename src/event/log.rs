@@ -40,6 +40,18 @@ impl Observer for LogObserver {
                     }
                 }
             }
+            Event::SpecDiffers {
+                task,
+                spec,
+                owner,
+                is_new,
+            } => {
+                if *is_new {
+                    warn!(target: "tasklock", event = "task.spec_conflict", task = %task,
+                        spec = %spec, owner = owner.as_deref(),
+                        "Task has another spec on another instance");
+                }
+            }
             Event::SchedulerStarted {
                 instance,
                 tasks,
@@ -68,7 +80,7 @@ impl Observer for LogObserver {
                             decision = decision.as_str(),
                             "Task already running on another instance");
                     }
-                    Decision::Misfired | Decision::StoreDown => {
+                    Decision::Misfired | Decision::StoreDown | Decision::Paused => {
                         warn!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
                             decision = decision.as_str(), "Task firing skipped");
                     }

@@ -23,6 +23,8 @@ pub struct Claim {
     pub(crate) keep: Duration,
     pub(crate) max_attempts: u32,
     pub(crate) delay: Option<Duration>,
+    pub(crate) pause_after: Option<u32>,
+    pub(crate) spec: Arc<str>,
 }
 
 impl Claim {
@@ -47,6 +49,8 @@ impl Claim {
             keep: Duration::from_secs(30 * 86_400),
             max_attempts: 1,
             delay: None,
+            pause_after: None,
+            spec: "".into(),
         }
     }
 
@@ -90,6 +94,29 @@ impl Claim {
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
+        self
+    }
+
+    /// That the firing is refused with [`Acquired::Paused`](crate::Acquired::Paused) when so many runs
+    /// of the task in a row have failed or timed out. Default: never.
+    #[must_use]
+    pub fn with_pause_after(mut self, failures: u32) -> Self {
+        self.pause_after = Some(failures);
+        self
+    }
+
+    /// What the task's spec is, in at most 16 characters of `0-9 a-z`: the lock keeps it with the
+    /// grant and tells it to the next to claim, so that instances with different specs notice.
+    /// Default: empty.
+    #[must_use]
+    pub fn with_spec(mut self, spec: &str) -> Self {
+        let is_fit = |c: &char| c.is_ascii_digit() || c.is_ascii_lowercase();
+        self.spec = spec
+            .chars()
+            .filter(is_fit)
+            .take(16)
+            .collect::<String>()
+            .into();
         self
     }
 
@@ -143,6 +170,16 @@ impl Claim {
         self.delay
     }
 
+    /// After how many failures in a row the firing is refused.
+    pub fn pause_after(&self) -> Option<u32> {
+        self.pause_after
+    }
+
+    /// What the task's spec is.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
     /// The instant in epoch milliseconds, as locks keep it.
     pub(crate) fn instant_ms(&self) -> i64 {
         self.fire_time.timestamp_millis()
@@ -161,6 +198,17 @@ pub struct Grant {
     pub(crate) fencing_token: FencingToken,
     pub(crate) attempt: u32,
     pub(crate) remaining: Duration,
+    pub(crate) spec: Arc<str>,
+    pub(crate) before: Option<Before>,
+}
+
+/// What a lock knew of a task's last grant before it answered a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    /// The instant of that grant.
+    pub fire_time: DateTime<Utc>,
+    /// What the task's spec was for the instance that got it.
+    pub spec: String,
 }
 
 impl Grant {
@@ -184,7 +232,26 @@ impl Grant {
             fencing_token,
             attempt,
             remaining,
+            spec: claim.spec.clone(),
+            before: None,
         }
+    }
+
+    /// The same grant, with what the lock knew of the one before it.
+    #[must_use]
+    pub fn with_before(mut self, before: Option<Before>) -> Self {
+        self.before = before;
+        self
+    }
+
+    /// What the lock knew of the grant before this one.
+    pub fn before(&self) -> Option<&Before> {
+        self.before.as_ref()
+    }
+
+    /// What the task's spec is, as the claim said.
+    pub fn spec(&self) -> &str {
+        &self.spec
     }
 
     /// The task.

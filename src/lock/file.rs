@@ -132,6 +132,10 @@ impl Lock for FileLock {
         .await
     }
 
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.apply(task, transition::resume).await
+    }
+
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         let this = self.clone();
         let tasks = tasks.to_vec();

@@ -78,6 +78,11 @@ impl Lock for MemoryLock {
         }))
     }
 
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.apply(task, transition::resume);
+        Ok(())
+    }
+
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         let now_ms = self.clock.now().timestamp_millis();
         let records = self.records();

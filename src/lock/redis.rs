@@ -21,7 +21,7 @@ use deadpool_redis::redis::{self, Pipeline, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::connection::{Channel, Server};
 use crate::lock::redis::keys::Keys;
-use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
+use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, RESUME, Request, Script};
 use crate::lock::state::State;
 use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
 use crate::task::TaskName;
@@ -211,6 +211,17 @@ impl Lock for RedisLock {
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
         let (_, answer) = self.timed_release(grant, completion).await?;
         Ok(answer)
+    }
+
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        let channel = &self.inner.releases;
+        let tasks = std::slice::from_ref(task);
+        let results = self
+            .ask(channel, &RESUME, tasks, reply::resume_request, |_, _| {
+                Some(())
+            })
+            .await;
+        only(results).map(drop)
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {

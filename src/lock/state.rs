@@ -19,6 +19,8 @@ pub struct LastFired {
     /// When the task's last run ended, by the store's clock: that of this instant, or while that one
     /// goes on, the one before. `None` if none has.
     pub ended_at: Option<DateTime<Utc>>,
+    /// How many runs in a row failed or timed out.
+    pub failures: u32,
 }
 
 /// How far the last run of a task has come.
@@ -77,7 +79,7 @@ impl From<Completion> for RunStatus {
     }
 }
 
-/// One task's state: `prev|inst|fence|status|attempt|ttl_ms|ended|token|owner`, the same text in every
+/// One task's state: `prev|inst|fence|status|attempt|ttl_ms|ended|fails|spec|token|owner`, the same text in every
 /// store, so that an operator can read it and the pure model can be compared with the scripts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
@@ -95,6 +97,10 @@ pub(crate) struct State {
     pub(crate) ttl_ms: u64,
     /// The end of the last run that has ended, maybe one before this; epoch ms, 0 for none.
     pub(crate) ended: i64,
+    /// How many runs in a row failed or timed out.
+    pub(crate) fails: u32,
+    /// What the task's spec is, as its instances say: [`Claim::spec`](crate::Claim::spec).
+    pub(crate) spec: String,
     /// The token of its claim.
     pub(crate) token: String,
     /// The label of its owner.
@@ -119,6 +125,7 @@ impl State {
             status: self.status,
             owner: self.owner.clone(),
             ended_at: instant(self.ended),
+            failures: self.fails,
         }
     }
 }
@@ -133,13 +140,15 @@ impl fmt::Display for State {
             attempt,
             ttl_ms,
             ended,
+            fails,
+            spec,
             token,
             owner,
         } = self;
         let letter = status.letter();
         write!(
             f,
-            "{prev}|{inst}|{fence}|{letter}|{attempt}|{ttl_ms}|{ended}|{token}|{owner}"
+            "{prev}|{inst}|{fence}|{letter}|{attempt}|{ttl_ms}|{ended}|{fails}|{spec}|{token}|{owner}"
         )
     }
 }
@@ -154,7 +163,7 @@ impl FromStr for State {
             let part = part.filter(|p| p.bytes().all(|b| b.is_ascii_digit()));
             part.and_then(|p| p.parse().ok()).ok_or(name)
         }
-        let mut parts = text.splitn(9, '|');
+        let mut parts = text.splitn(11, '|');
         Ok(Self {
             prev: number(parts.next(), "previous instant")?,
             inst: number(parts.next(), "instant")?,
@@ -166,6 +175,8 @@ impl FromStr for State {
             attempt: number(parts.next(), "attempt")?,
             ttl_ms: number(parts.next(), "ttl")?,
             ended: number(parts.next(), "end")?,
+            fails: number(parts.next(), "failures")?,
+            spec: parts.next().ok_or("spec")?.to_owned(),
             token: parts.next().ok_or("token")?.to_owned(),
             owner: parts.next().ok_or("owner")?.to_owned(),
         })
@@ -178,7 +189,8 @@ mod tests {
 
     #[test]
     fn its_text_round_trips() {
-        let text = "0|1795220851000|1795221061405123|S|1|30000|1795220853250|00ff|host-a:71:9f";
+        let text =
+            "0|1795220851000|1795221061405123|S|1|30000|1795220853250|0|9f0c|00ff|host-a:71:9f";
         let state: State = text.parse().unwrap();
         assert_eq!(
             (state.inst, state.status),
@@ -193,10 +205,14 @@ mod tests {
             ("", "previous instant"),
             ("0|x|1|S|1|1|t|o", "instant"),
             ("0|-1|1|S|1|1|t|o", "instant"),
-            ("0|1|99999999999999999999999|S|1|1|1|t|o", "fencing token"),
-            ("0|1|1|Z|1|1|1|t|o", "status"),
+            (
+                "0|1|99999999999999999999999|S|1|1|1|0||t|o",
+                "fencing token",
+            ),
+            ("0|1|1|Z|1|1|1|0||t|o", "status"),
             ("0|1|1|S|1|1|t|o", "end"),
-            ("0|1|1|S|1|1|1|t", "owner"),
+            ("0|1|1|S|1|1|1|x||t|o", "failures"),
+            ("0|1|1|S|1|1|1|0||t", "owner"),
         ] {
             assert_eq!(text.parse::<State>().unwrap_err(), part, "{text:?}");
         }

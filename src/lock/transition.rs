@@ -10,7 +10,7 @@ use chrono::DateTime;
 
 use crate::lock::state::State;
 use crate::lock::{
-    Acquired, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
+    Acquired, Before, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
 };
 
 /// The two records that a lock keeps of one task. Records past their end are absent.
@@ -94,12 +94,9 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
     {
         // A repeat of a claim that had been granted: its first answer was lost.
         let granted = |remaining| {
-            Acquired::Granted(Grant::new(
-                claim,
-                FencingToken::new(s.fence),
-                s.attempt,
-                remaining,
-            ))
+            let fence = FencingToken::new(s.fence);
+            let grant = Grant::new(claim, fence, s.attempt, remaining);
+            Acquired::Granted(grant.with_before(before(s)))
         };
         if new.is_locked_by(&s.token) {
             let remaining = new.remaining(state.as_ref(), now_ms).unwrap_or(claim.ttl);
@@ -125,6 +122,7 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
                 let answer = Acquired::AlreadyFired {
                     owner: s.owner.clone(),
                     status: s.status,
+                    spec: s.spec.clone(),
                 };
                 new.remaining(state.as_ref(), now_ms);
                 return (new, answer);
@@ -173,6 +171,12 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
             return (new, Acquired::Superseded { last });
         }
     }
+    if let (Some(most), Some(s)) = (claim.pause_after, &state)
+        && s.fails >= most
+        && !taking_over
+    {
+        return (new, Acquired::Paused { failures: s.fails });
+    }
     if inst - now_ms > millis(claim.early) {
         let wait = Duration::from_millis((inst - now_ms).unsigned_abs());
         return (new, Acquired::TooEarly { wait });
@@ -191,6 +195,7 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
     } else {
         0
     };
+    let before = state.as_ref().and_then(before);
     let prev = match &state {
         None => 0,
         Some(s) if taking_over || s.status == RunStatus::Abandoned => s.prev,
@@ -204,13 +209,23 @@ pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Ac
         attempt,
         ttl_ms: millis(claim.ttl).unsigned_abs(),
         ended: state.as_ref().map_or(0, |s| s.ended),
+        fails: state.as_ref().map_or(0, |s| s.fails),
+        spec: claim.spec.to_string(),
         token: claim.token.as_str().to_owned(),
         owner: claim.owner.to_string(),
     };
     new.set_lock(claim.token.as_str(), claim.ttl, now_ms);
     new.set_state(&state, claim.keep, now_ms);
-    let grant = Grant::new(claim, FencingToken::new(fence), attempt, claim.ttl);
+    let grant = Grant::new(claim, FencingToken::new(fence), attempt, claim.ttl).with_before(before);
     (new, Acquired::Granted(grant))
+}
+
+/// What the world outside may know of the last grant.
+fn before(last: &State) -> Option<Before> {
+    Some(Before {
+        fire_time: DateTime::from_timestamp_millis(last.inst)?,
+        spec: last.spec.clone(),
+    })
 }
 
 /// Whether the run of the last instant died in a way that lets this claim run it again.
@@ -262,6 +277,8 @@ fn state_of(grant: &Grant, status: RunStatus, ended: i64) -> State {
         attempt: grant.attempt,
         ttl_ms: millis(grant.ttl).unsigned_abs(),
         ended,
+        fails: 0,
+        spec: grant.spec.to_string(),
         token: grant.token.as_str().to_owned(),
         owner: grant.owner.to_string(),
     }
@@ -297,14 +314,37 @@ pub(crate) fn release(
         if has_run {
             s.ended = now_ms;
         }
+        s.fails = failures(s.fails, completion);
         new.set_state(&s, grant.keep, now_ms);
     } else if new.state.is_none() {
         // Nobody was granted the task since the store lost its data: the instant stays taken.
         let ended = if has_run { now_ms } else { 0 };
-        let lost = state_of(grant, completion.into(), ended);
+        let mut lost = state_of(grant, completion.into(), ended);
+        lost.fails = failures(0, completion);
         new.set_state(&lost, grant.keep, now_ms);
     }
     (new, answer)
+}
+
+/// Failures in a row after one more run. One that was cancelled or never started says nothing.
+fn failures(so_far: u32, completion: Completion) -> u32 {
+    match completion {
+        Completion::Succeeded => 0,
+        Completion::Failed | Completion::TimedOut => so_far.saturating_add(1),
+        Completion::Cancelled | Completion::Abandoned => so_far,
+    }
+}
+
+/// Forgets the failures of a task's runs.
+pub(crate) fn resume(stored: Stored, now_us: i64) -> (Stored, ()) {
+    let mut new = stored.at(now_us / 1000);
+    if let Some(mut state) = new.parsed_state() {
+        state.fails = 0;
+        if let Some(record) = &mut new.state {
+            record.text = state.to_string();
+        }
+    }
+    (new, ())
 }
 
 fn millis(d: Duration) -> i64 {

@@ -167,8 +167,8 @@ impl Engine {
             let text = "the scheduler is stopped: register tasks with a new one";
             return Err(Error::new(ErrorKind::WrongState, text));
         }
-        let entry = Entry::new(task, self.settings.timezone, self.settings.dst)?;
         let now = self.settings.clock.now();
+        let entry = Entry::new(task, self.settings.timezone, self.settings.dst, now)?;
         let next_fire = match entry.depends_on_runs() {
             true => None,
             false => entry.schedule.next_after(now),

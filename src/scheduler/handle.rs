@@ -7,7 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Outcome, RunFacts};
+use crate::lock::Lock;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::task::{RunId, TaskName};
@@ -57,6 +59,21 @@ impl SchedulerHandle {
             .iter()
             .map(|entry| TaskSnapshot::of(entry))
             .collect()
+    }
+
+    /// Ends the pause of a task that [`Policy::pause_after`](crate::Policy::pause_after) has paused, on
+    /// all instances: forgets that its runs failed.
+    ///
+    /// # Errors
+    ///
+    /// There is no task of that name here, or the lock's store could not be asked.
+    pub async fn resume(&self, name: &str) -> Result<()> {
+        let entries = self.engine.registry.all();
+        let Some(entry) = entries.iter().find(|e| e.name == *name) else {
+            let text = format!("no task {name:?} is registered here");
+            return Err(Error::new(ErrorKind::InvalidName, text));
+        };
+        self.engine.lock.resume(&entry.name).await
     }
 
     /// One task.

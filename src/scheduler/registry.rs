@@ -29,6 +29,9 @@ pub(crate) struct Entry {
     pub(crate) policy: Policy,
     /// By how much later than its fire times the task starts: its part of the policy's spread.
     pub(crate) spread: Duration,
+    /// What its schedule is, in short: the same on all instances that have the same.
+    pub(crate) fingerprint: String,
+    pub(crate) registered: DateTime<Utc>,
     pub(crate) task: Arc<dyn Task>,
     // Held for a look or a change of a few fields, never across an await.
     slot: Mutex<Slot>,
@@ -36,7 +39,12 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Reads and checks what a task says of itself; `zone` and `dst` are for one that does not.
-    pub(crate) fn new(task: Arc<dyn Task>, zone: Tz, dst: DstPolicy) -> Result<Self> {
+    pub(crate) fn new(
+        task: Arc<dyn Task>,
+        zone: Tz,
+        dst: DstPolicy,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
@@ -51,8 +59,11 @@ impl Entry {
         let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
         let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
         policy.validate(depends_on_runs).map_err(of_task)?;
+        let schedule = schedule.with_dst(policy.dst.unwrap_or(dst));
         Ok(Self {
-            schedule: schedule.with_dst(policy.dst.unwrap_or(dst)),
+            fingerprint: spread::fingerprint(&format!("{schedule} {:?}", schedule.dst())),
+            registered: now,
+            schedule,
             spread: spread::part(name.as_str(), policy.spread),
             name,
             spec,

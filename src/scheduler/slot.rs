@@ -21,6 +21,8 @@ pub(crate) struct Slot {
     pub(crate) next_fire: Option<DateTime<Utc>>,
     pub(crate) last_run: Option<LastRun>,
     pub(crate) running: Option<Running>,
+    /// The spec that another instance was last seen to have in place of ours.
+    pub(crate) other_spec: Option<String>,
     /// The firing that is being settled with the lock.
     front: Option<Front>,
     /// Firings that came due behind it or behind the run, oldest first.

@@ -1,18 +1,28 @@
-//! How much later than its fire time a firing starts, when its policy says so. Pure.
+//! How much later than its fire time a firing starts, when its policy says so; and the hash that it
+//! rests on. Pure.
 
 use std::time::Duration;
 
 /// The part of `max` that is `name`'s: the same wherever and whenever it is asked, in whole
 /// milliseconds.
 pub(crate) fn part(name: &str, max: Duration) -> Duration {
-    // FNV-1a, and the finalizer of SplitMix64 to spread names that differ in their last letter
-    // only. It must not change from one version to the next, so it is not the standard library's.
+    share(max, hash(name))
+}
+
+/// A text in 16 hexadecimal digits.
+pub(crate) fn fingerprint(text: &str) -> String {
+    format!("{:016x}", hash(text))
+}
+
+/// FNV-1a, and the finalizer of SplitMix64 to spread texts that differ in their last letter only. It
+/// must not change from one version to the next, so it is not the standard library's.
+fn hash(name: &str) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    share(max, hash ^ hash >> 31)
+    hash ^ hash >> 31
 }
 
 /// A part of `max`, drawn with `random` bits.

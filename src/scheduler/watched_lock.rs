@@ -159,6 +159,10 @@ impl Lock for WatchedLock {
         only(self.ask(LockOperation::Release, 1, answer, tally).await)
     }
 
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.lock.resume(task).await
+    }
+
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         self.limited(self.lock.last_fired(tasks)).await?
     }

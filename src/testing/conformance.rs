@@ -2,6 +2,7 @@
 
 mod claims;
 mod delays;
+mod failures;
 mod leases;
 mod many;
 
@@ -75,6 +76,11 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         delays::a_delayed_claim_is_held_while_a_run_goes_on
         delays::a_dead_run_has_ended_when_a_delayed_claim_finds_it
         delays::an_abandoned_run_leaves_the_end_of_the_one_before
+        failures::failures_in_a_row_are_counted_and_a_success_ends_the_row
+        failures::a_task_is_paused_after_as_many_failures_as_the_claim_says
+        failures::a_resumed_task_is_granted_and_keeps_its_instants
+        failures::a_task_that_never_failed_can_be_resumed
+        failures::a_claim_learns_of_the_spec_of_the_grant_before
         leases::a_renewal_extends_a_lease
         leases::a_renewal_brings_a_lapsed_lease_back
         leases::a_renewal_after_a_takeover_is_lost
@@ -197,6 +203,7 @@ fn already(owner: &str, status: RunStatus) -> Acquired {
     Acquired::AlreadyFired {
         owner: owner.to_owned(),
         status,
+        spec: String::new(),
     }
 }
 

@@ -696,3 +696,78 @@ async fn settings_that_contradict_each_other_are_refused_with_both_named() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_fails_again_and_again_is_paused_in_the_fleet_until_somebody_resumes_it() {
+    let (clock, lock) = clock_and_lock();
+    let fleet: Vec<Bench> = (0..2).map(|_| instance(&clock, lock.clone())).collect();
+    for bench in &fleet {
+        let fragile = policy().pause_after(3);
+        bench.task_with("t", "0 * * * * *", seconds(30), fragile, |_| async {
+            Err(TaskError::new("no luck"))
+        });
+        bench.start().await;
+    }
+    pass(605.0).await;
+    let runs = |fleet: &[Bench]| {
+        fleet
+            .iter()
+            .map(|b| b.seen.starts("t").len())
+            .sum::<usize>()
+    };
+    assert_eq!(runs(&fleet), 3);
+    for bench in &fleet {
+        let decisions = bench.seen.decisions("t");
+        assert_eq!(decisions.len(), 10);
+        assert_eq!(decisions[3..], [Decision::Paused; 7]);
+    }
+    fleet[1].scheduler.handle().resume("t").await.unwrap();
+    pass(600.0).await;
+    assert_eq!(runs(&fleet), 6);
+    let error = fleet[0].scheduler.handle().resume("x").await.unwrap_err();
+    assert!(error.to_string().contains("\"x\""), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_with_different_specs_notice_each_other_once() {
+    let (clock, lock) = clock_and_lock();
+    let fleet: Vec<Bench> = (0..2).map(|_| instance(&clock, lock.clone())).collect();
+    for (bench, spec) in fleet.iter().zip(["*/20 * * * * *", "*/30 * * * * *"]) {
+        bench.task("differs", spec, |_| async { Ok(()) });
+        bench.task("same", "*/15 * * * * *", |_| async { Ok(()) });
+        bench.start().await;
+    }
+    pass(300.0).await;
+    for bench in &fleet {
+        let seen: Vec<(String, bool)> = bench
+            .seen
+            .events()
+            .iter()
+            .filter_map(|event| match event {
+                Event::SpecDiffers { task, is_new, .. } => Some((task.to_string(), *is_new)),
+                _ => None,
+            })
+            .collect();
+        assert!(seen.len() > 3, "{seen:?}");
+        assert!(seen.iter().all(|(task, _)| task == "differs"));
+        assert_eq!(seen.iter().filter(|(_, is_new)| *is_new).count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_with_another_spec_is_no_conflict_once_the_old_one_is_gone() {
+    let (clock, lock) = clock_and_lock();
+    for spec in ["*/20 * * * * *", "*/30 * * * * *"] {
+        let bench = instance(&clock, lock.clone());
+        bench.task("t", spec, |_| async { Ok(()) });
+        bench.start().await;
+        pass(95.0).await;
+        bench.scheduler.stop().await;
+        let conflicts = bench
+            .seen
+            .events()
+            .iter()
+            .any(|e| matches!(e, Event::SpecDiffers { .. }));
+        assert!(!conflicts);
+    }
+}

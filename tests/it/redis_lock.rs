@@ -97,7 +97,7 @@ async fn keys_and_texts_are_those_of_the_protocol() {
     ] {
         let builder = RedisLock::builder(&server.url()).prefix(prefix);
         let lock = builder.build().unwrap();
-        let claim = claim("a.b", 10);
+        let claim = claim("a.b", 10).with_spec("5a");
         let grant = granted(lock.acquire(&claim).await);
         let token: String = other.get(lock_key).await.unwrap();
         assert_eq!(token.len(), 32);
@@ -106,7 +106,7 @@ async fn keys_and_texts_are_those_of_the_protocol() {
         let state: String = other.get(state_key).await.unwrap();
         assert_eq!(
             state,
-            format!("0|{ms}|{fence}|R|1|30000|0|{token}|host:1:a")
+            format!("0|{ms}|{fence}|R|1|30000|0|0|5a|{token}|host:1:a")
         );
         let keep: i64 = other.ttl(state_key).await.unwrap();
         assert!(keep > 29 * 86_400, "{keep}");
@@ -120,7 +120,7 @@ async fn keys_and_texts_are_those_of_the_protocol() {
         let ended = ended.timestamp_millis();
         assert_eq!(
             state,
-            format!("0|{ms}|{fence}|F|1|30000|{ended}|{token}|host:1:a")
+            format!("0|{ms}|{fence}|F|1|30000|{ended}|1|5a|{token}|host:1:a")
         );
         let keys: Vec<String> = other.keys("*").await.unwrap();
         assert_eq!(keys, [state_key]);
@@ -325,6 +325,7 @@ async fn a_run_that_outlives_the_stores_data_keeps_its_instant_taken() {
     let already = Acquired::AlreadyFired {
         owner: "host:1:a".to_owned(),
         status: RunStatus::Succeeded,
+        spec: String::new(),
     };
     assert_eq!(lock.acquire(&again).await.unwrap(), already);
 }

@@ -1,9 +1,10 @@
 -- Claims firings: one call, n tasks, handled one after the other.
 -- KEYS  per task: lock, state
 -- ARGV  per task: token, instant_ms, ttl_s, early_ms, late_ms, keep_ms, max_attempts, owner, delay_ms
---       (-1 for none)
--- reply: {now_us, {{code, n1, n2, attempt, status, owner}, ...}}, codes in docs/lock-protocol.md
--- state: prev|inst|fence|status|attempt|ttl_ms|ended|token|owner
+--       (-1 for none), pause_after (0 for never), spec
+-- reply: {now_us, {{code, n1, n2, attempt, status, owner, spec, instant}, ...}}: the last two as they were
+-- in the state before; codes in docs/lock-protocol.md
+-- state: prev|inst|fence|status|attempt|ttl_ms|ended|fails|spec|token|owner
 local t = redis.call('TIME')
 local us = t[1] * 1000000 + t[2]
 local now = math.floor(us / 1000)
@@ -12,15 +13,16 @@ local function digits(n)                          -- Lua would write 1.79e+15 fo
   return string.format('%.0f', n)
 end
 for i = 1, #KEYS, 2 do
-  local a = (i - 1) / 2 * 9
+  local a = (i - 1) / 2 * 11
   local lk, sk, tok, inst, ttl = KEYS[i], KEYS[i + 1], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3]
   local early, late, keep = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6]
   local max, me, delay = tonumber(ARGV[a + 7]), ARGV[a + 8], tonumber(ARGV[a + 9])
+  local pause, spec = tonumber(ARGV[a + 10]), ARGV[a + 11]
   local v = redis.call('MGET', lk, sk)            -- MGET never raises WRONGTYPE
-  local cur, pi, li, f, st, at, lms, en, lt, lo = v[1]
+  local cur, pi, li, f, st, at, lms, en, fl, sp, lt, lo = v[1]
   if v[2] then
-    pi, li, f, st, at, lms, en, lt, lo =
-      string.match(v[2], '^(%d+)|(%d+)|(%d+)|([RSFTCA])|(%d+)|(%d+)|(%d+)|([^|]*)|(.*)$')
+    pi, li, f, st, at, lms, en, fl, sp, lt, lo = string.match(v[2],
+      '^(%d+)|(%d+)|(%d+)|([RSFTCA])|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
   end
   local att, ended, r = tonumber(at) or 0, tonumber(en) or 0, nil
   local last = li and tonumber(st == 'A' and pi or li)
@@ -36,7 +38,8 @@ for i = 1, #KEYS, 2 do
   end
   local function end_now(status)
     st, ended = status, now
-    redis.call('SET', sk, table.concat({pi, li, f, st, at, lms, digits(now), lt, lo}, '|'), 'PX', keep)
+    redis.call('SET', sk, table.concat({pi, li, f, st, at, lms, digits(now), fl, sp, lt, lo}, '|'),
+      'PX', keep)
   end
   -- Whether the last run died in a way that lets this claim run it again.
   local rerun = (st == 'R' or st == 'C') and att < max
@@ -79,6 +82,9 @@ for i = 1, #KEYS, 2 do
       r = {3, last, 0, att, st, lo}
     end
   end
+  if not r and pause > 0 and (tonumber(fl) or 0) >= pause and not take then
+    r = {10, tonumber(fl), 0, att, st, lo}        -- too many failures in a row
+  end
   if not r then
     if inst - now > early then
       r = {5, inst - now, 0, 0, '', ''}
@@ -91,10 +97,11 @@ for i = 1, #KEYS, 2 do
       local prev = (take or st == 'A') and pi or li or '0'
       att = (take and att or 0) + 1
       redis.call('SET', sk, table.concat({prev, ARGV[a + 2], digits(nf), 'R', att,
-        digits(ttl * 1000), digits(ended), tok, me}, '|'), 'PX', keep)
+        digits(ttl * 1000), digits(ended), fl or '0', spec, tok, me}, '|'), 'PX', keep)
       r = {0, nf, ttl * 1000, att, 'R', me}
     end
   end
+  r[7], r[8] = sp or '', tonumber(li) or 0
   out[#out + 1] = r
 end
 return {us, out}

@@ -42,6 +42,7 @@ enum Step {
     Batch {
         claims: Vec<NewClaim>,
     },
+    Resume,
     Accident(Accident),
 }
 
@@ -55,6 +56,7 @@ struct NewClaim {
     ttl: u64,
     late: u64,
     delay_ms: Option<u64>,
+    pause_after: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +104,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => index().prop_map(|grant| Step::Renew { grant }),
         4 => (index(), how).prop_map(|(grant, how)| Step::Release { grant, how }),
         1 => vec(new_claim(), 1..4).prop_map(|claims| Step::Batch { claims }),
+        1 => Just(Step::Resume),
         3 => accident.prop_map(Step::Accident),
     ]
 }
@@ -117,9 +120,10 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
         // The instants are a minute old.
         prop::sample::select(vec![3600, 3600, 3600, 30]),
         prop::sample::select(vec![None, None, Some(0), Some(10), Some(7_200_000)]),
+        prop::sample::select(vec![None, None, None, Some(1), Some(2)]),
     )
         .prop_map(
-            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms)| NewClaim {
+            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms, pause_after)| NewClaim {
                 owner,
                 instant,
                 max_attempts,
@@ -127,6 +131,7 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
                 ttl,
                 late,
                 delay_ms,
+                pause_after,
             },
         )
 }
@@ -165,7 +170,12 @@ impl Play {
         )
         .with_ttl(Duration::from_secs(new.ttl))
         .with_late(Duration::from_secs(new.late))
-        .with_max_attempts(new.max_attempts);
+        .with_max_attempts(new.max_attempts)
+        .with_spec(["", "5a", "6b"][new.owner]);
+        let claim = match new.pause_after {
+            Some(failures) => claim.with_pause_after(failures),
+            None => claim,
+        };
         let claim = match new.delay_ms {
             Some(ms) => claim.with_delay(Duration::from_millis(ms)),
             None => claim,
@@ -226,6 +236,14 @@ impl Play {
                     self.saw(&answer);
                 }
             }
+            Step::Resume => {
+                let task = self.task.parse().unwrap();
+                crate::lock::Lock::resume(&self.lock, &task).await.unwrap();
+                // The clock matters to nothing but the ends of records, which are far.
+                let stored = std::mem::take(&mut self.model);
+                let now_us = chrono::Utc::now().timestamp_micros();
+                (self.model, ()) = transition::resume(stored, now_us);
+            }
             Step::Accident(accident) => self.accident(*accident).await,
         }
         self.compare().await;
@@ -249,7 +267,7 @@ impl Play {
             Accident::Foreign(None) => pipeline.set(lock_key, "foreign"),
             Accident::Foreign(Some(ms)) => pipeline.pset_ex(lock_key, "foreign", ms.into()),
             Accident::LockLastsLonger => pipeline.cmd("PEXPIRE").arg(lock_key).arg(7_200_000),
-            Accident::ForeignState => pipeline.set(state_key, "1|2|x|R|1|1|1|t|o"),
+            Accident::ForeignState => pipeline.set(state_key, "1|2|x|R|1|1|1|0||t|o"),
             Accident::FenceAhead | Accident::EndMoves(_) => match &other {
                 Some(text) => pipeline.cmd("SET").arg(state_key).arg(text).arg("KEEPTTL"),
                 None => pipeline.cmd("PING"),
@@ -275,7 +293,7 @@ impl Play {
                     lock.expires_ms = Some(now_ms + 7_200_000);
                 }
             }
-            Accident::ForeignState => model.state = record("1|2|x|R|1|1|1|t|o", None),
+            Accident::ForeignState => model.state = record("1|2|x|R|1|1|1|0||t|o", None),
             Accident::FenceAhead | Accident::EndMoves(_) => {
                 if let (Some(state), Some(text)) = (&mut model.state, other) {
                     state.text = text;
@@ -405,6 +423,7 @@ fn the_scripts_do_what_the_model_does() {
         "TooEarly",
         "TooLate",
         "Delayed",
+        "Paused",
         "FinishEarlier",
         "Extended",
         "Reasserted",

@@ -9,8 +9,9 @@ use deadpool_redis::redis::Value;
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::Request;
 use crate::lock::{
-    Acquired, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
+    Acquired, Before, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
 };
+use crate::task::TaskName;
 
 /// Numbers that scripts calculate with stay below this: Lua's are exact up to 2⁵³.
 const MAX_MS: u128 = 1 << 52;
@@ -28,6 +29,8 @@ pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
         claim.max_attempts.to_string(),
         claim.owner.to_string(),
         claim.delay.map_or_else(|| "-1".to_owned(), millis),
+        claim.pause_after.unwrap_or_default().to_string(),
+        claim.spec().to_owned(),
     ];
     request(keys, claim.task(), args)
 }
@@ -42,6 +45,10 @@ pub(super) fn release_request(keys: &Keys, grant: &Grant, completion: Completion
     request(keys, grant.task(), args)
 }
 
+pub(super) fn resume_request(keys: &Keys, task: &TaskName) -> Request {
+    request(keys, task, Vec::new())
+}
+
 fn grant_args(grant: &Grant) -> Vec<String> {
     vec![
         grant.token.as_str().to_owned(),
@@ -51,10 +58,11 @@ fn grant_args(grant: &Grant) -> Vec<String> {
         millis(grant.keep),
         grant.attempt().to_string(),
         grant.owner().to_owned(),
+        grant.spec().to_owned(),
     ]
 }
 
-fn request(keys: &Keys, task: &crate::task::TaskName, args: Vec<String>) -> Request {
+fn request(keys: &Keys, task: &TaskName, args: Vec<String>) -> Request {
     Request {
         lock_key: keys.lock(task),
         state_key: keys.state(task),
@@ -71,7 +79,7 @@ fn millis(d: Duration) -> String {
 }
 
 pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
-    let [code, n1, n2, attempt, status, owner] = entry else {
+    let [code, n1, n2, attempt, status, owner, spec, instant] = entry else {
         return None;
     };
     let (n1, n2) = (int(n1)?, int(n2)?);
@@ -82,11 +90,20 @@ pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
             // A lock that never ends by itself, because somebody made it so: the lease is ours for
             // as long as we asked.
             let remaining = lasting(n2)?.unwrap_or(claim.ttl);
-            Acquired::Granted(Grant::new(claim, fence, attempt, remaining))
+            let before = match int(instant)? {
+                0 => None,
+                ms => Some(Before {
+                    fire_time: DateTime::from_timestamp_millis(ms)?,
+                    spec: text(spec)?,
+                }),
+            };
+            let grant = Grant::new(claim, fence, attempt, remaining);
+            Acquired::Granted(grant.with_before(before))
         }
         2 => Acquired::AlreadyFired {
             owner: text(owner)?,
             status: RunStatus::from_letter(&text(status)?)?,
+            spec: text(spec)?,
         },
         3 => Acquired::Superseded {
             last: DateTime::from_timestamp_millis(n1)?,
@@ -112,6 +129,9 @@ pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
         9 => Acquired::Delayed {
             fire_time: DateTime::from_timestamp_millis(n1)?,
             wait: Duration::from_millis(u64::try_from(n2).ok()?),
+        },
+        10 => Acquired::Paused {
+            failures: u32::try_from(n1).ok()?,
         },
         _ => return None,
     })
@@ -188,7 +208,7 @@ mod tests {
     fn entry(code: i64, n1: i64, n2: i64, attempt: i64, status: &str, owner: &str) -> Vec<Value> {
         let numbers = [code, n1, n2, attempt].map(Value::Int);
         let mut entry = numbers.to_vec();
-        entry.extend([bulk(status), bulk(owner)]);
+        entry.extend([bulk(status), bulk(owner), bulk(""), Value::Int(0)]);
         entry
     }
 
@@ -231,8 +251,8 @@ mod tests {
             vec![],
             vec![Value::Int(0)],
             entry(0, 7, 1, 1, "R", "me")[..5].to_vec(),
-            vec![Value::Nil; 6],
-            entry(10, 0, 0, 0, "", ""),
+            vec![Value::Nil; 8],
+            entry(11, 0, 0, 0, "", ""),
             entry(9, 7, -1, 0, "", ""),
             entry(-1, 0, 0, 0, "", ""),
             entry(0, -7, 1, 1, "R", "me"),

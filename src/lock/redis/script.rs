@@ -15,6 +15,9 @@ pub(super) static RENEW: LazyLock<Script> =
 pub(super) static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new("release", include_str!("release.lua")));
 
+pub(super) static RESUME: LazyLock<Script> =
+    LazyLock::new(|| Script::new("resume", include_str!("resume.lua")));
+
 /// One of the lock's scripts.
 pub(super) struct Script {
     name: &'static str,

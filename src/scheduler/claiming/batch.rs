@@ -15,6 +15,7 @@ use crate::scheduler::claiming::line::{Firing, claim_together, settle};
 use crate::scheduler::claiming::{after, holder, startup};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
+use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Hold;
 use crate::task::OnStoreDown;
 
@@ -111,7 +112,12 @@ impl<'a> Batch<'a> {
         }
         match answer {
             Ok(Acquired::Granted(grant)) => return self.take_grant(open, grant, sent_at),
-            Ok(Acquired::AlreadyFired { owner, status }) => {
+            Ok(Acquired::AlreadyFired {
+                owner,
+                status,
+                spec,
+            }) => {
+                note_spec(engine, &firing.entry, &spec, Some(&owner));
                 if holder::watch(engine, open, &owner, status).is_some() {
                     let owner = Some(owner.into());
                     settle(engine, &firing, Decision::FiredElsewhere, owner);
@@ -126,6 +132,7 @@ impl<'a> Batch<'a> {
             }
             Ok(Acquired::Held(found)) => holder::wait(engine, open, found),
             Ok(Acquired::FinishEarlier { fire_time }) => finish_earlier(engine, &firing, fire_time),
+            Ok(Acquired::Paused { .. }) => settle(engine, &firing, Decision::Paused, None),
             Ok(Acquired::Delayed { .. }) => settle(engine, &firing, Decision::Overlap, None),
             Err(error) => {
                 let is_ambiguous =
@@ -149,6 +156,11 @@ impl<'a> Batch<'a> {
     fn take_grant(&self, open: Open, grant: Grant, sent_at: Duration) -> Option<Open> {
         let engine = self.engine;
         let Open { firing, claim, .. } = &open;
+        if let Some(before) = grant.before()
+            && before.fire_time >= firing.entry.registered
+        {
+            note_spec(engine, &firing.entry, &before.spec, None);
+        }
         let lease = Lease::new(grant, sent_at);
         if engine.aborting.is_cancelled() || engine.state() == SchedulerState::Stopped {
             // The answer outlasted the stop. Before that, a firing granted is run, and drained:
@@ -246,11 +258,30 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let claim = Claim::new(entry.name.clone(), firing.fire_time, token, instance)
         .with_ttl(entry.policy.lease_ttl)
         .with_late(late)
-        .with_max_attempts(entry.policy.recovery.attempts());
+        .with_max_attempts(entry.policy.recovery.attempts())
+        .with_spec(&entry.fingerprint);
+    let claim = match entry.policy.pause_after {
+        Some(failures) => claim.with_pause_after(failures),
+        None => claim,
+    };
     match entry.schedule.delay() {
         Some(delay) => claim.with_delay(delay),
         None => claim,
     }
+}
+
+/// Another instance has the task registered, under whatever spec: notices one that is not ours.
+fn note_spec(engine: &Engine, entry: &Entry, spec: &str, owner: Option<&str>) {
+    if spec.is_empty() || *spec == *entry.fingerprint {
+        return;
+    }
+    let is_new = entry.slot().other_spec.replace(spec.to_owned()).as_deref() != Some(spec);
+    engine.announce(&Event::SpecDiffers {
+        task: entry.name.clone(),
+        spec: entry.spec.clone(),
+        owner: owner.map(Into::into),
+        is_new,
+    });
 }
 
 /// An earlier firing died unfinished and is to be run again first; this one waits behind it.

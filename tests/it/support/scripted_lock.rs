@@ -140,6 +140,10 @@ impl Lock for ScriptedLock {
         meet(fault, self.inner.release(grant, completion)).await
     }
 
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.inner.resume(task).await
+    }
+
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         self.inner.last_fired(tasks).await
     }

@@ -58,6 +58,10 @@ impl Lock for Unmarked {
         self.lock.release(grant, completion).await
     }
 
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.lock.resume(task).await
+    }
+
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         self.lock.last_fired(tasks).await
     }
