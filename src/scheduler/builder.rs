@@ -1,5 +1,6 @@
 //! Settings of a scheduler.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct SchedulerBuilder {
     observers: Vec<Arc<dyn Observer>>,
     timezone: Tz,
     dst: DstPolicy,
+    max_concurrent: Option<u32>,
+    groups: HashMap<Arc<str>, u32>,
     shutdown_grace: Duration,
     wait_for_lock: Duration,
     instance: Option<String>,
@@ -34,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) observers: Observers,
     pub(crate) timezone: Tz,
     pub(crate) dst: DstPolicy,
+    pub(crate) max_concurrent: Option<u32>,
+    pub(crate) groups: HashMap<Arc<str>, u32>,
     pub(crate) shutdown_grace: Duration,
     pub(crate) wait_for_lock: Duration,
     pub(crate) instance: Arc<str>,
@@ -47,6 +52,8 @@ impl SchedulerBuilder {
             observers: Vec::new(),
             timezone: Tz::UTC,
             dst: DstPolicy::default(),
+            max_concurrent: None,
+            groups: HashMap::new(),
             shutdown_grace: Duration::from_secs(20),
             wait_for_lock: Duration::ZERO,
             instance: None,
@@ -83,6 +90,22 @@ impl SchedulerBuilder {
     /// does not say. Default: [`DstPolicy::RunOnce`].
     pub fn dst(mut self, dst: DstPolicy) -> Self {
         self.dst = dst;
+        self
+    }
+
+    /// How many runs may go on at once on this instance. A firing beyond that waits for one to end,
+    /// and leaves its instant to other instances meanwhile; after its misfire threshold it ends as
+    /// `limited`. Default: no limit. At least 1.
+    pub fn max_concurrent(mut self, runs: u32) -> Self {
+        self.max_concurrent = Some(runs);
+        self
+    }
+
+    /// Makes a group of tasks of which so many runs may go on at once on this instance, beside
+    /// [`max_concurrent`](Self::max_concurrent). Tasks join it by [`Policy::group`](crate::Policy::group).
+    /// At least 1.
+    pub fn group(mut self, name: impl Into<Arc<str>>, runs: u32) -> Self {
+        self.groups.insert(name.into(), runs);
         self
     }
 
@@ -137,6 +160,16 @@ impl SchedulerBuilder {
                 return refuse(format!("{name} is {value:?}: give it at most 24 h"));
             }
         }
+        if self.max_concurrent == Some(0) {
+            return refuse(
+                "max_concurrent is 0, so that nothing would run: give it at least 1".to_owned(),
+            );
+        }
+        if let Some((name, _)) = self.groups.iter().find(|(_, runs)| **runs == 0) {
+            return refuse(format!(
+                "group {name:?} may have 0 runs: give it at least 1"
+            ));
+        }
         let random = random_bits()?;
         let instance = match self.instance {
             None => default_instance(random),
@@ -156,6 +189,8 @@ impl SchedulerBuilder {
             observers: Observers::new(self.observers),
             timezone: self.timezone,
             dst: self.dst,
+            max_concurrent: self.max_concurrent,
+            groups: self.groups,
             shutdown_grace: self.shutdown_grace,
             wait_for_lock: self.wait_for_lock,
             instance: instance.into(),
@@ -192,6 +227,8 @@ impl fmt::Debug for SchedulerBuilder {
             .field("observers", &self.observers.len())
             .field("timezone", &self.timezone)
             .field("dst", &self.dst)
+            .field("max_concurrent", &self.max_concurrent)
+            .field("groups", &self.groups)
             .field("shutdown_grace", &self.shutdown_grace)
             .field("wait_for_lock", &self.wait_for_lock)
             .field("instance", &self.instance)

@@ -16,6 +16,7 @@ use crate::lock::{LastFired, Lock};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
 use crate::scheduler::health::Health;
+use crate::scheduler::limits::Limits;
 use crate::scheduler::registry::{Entry, Registry};
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::timer::{self, Rearm, Timer};
@@ -33,7 +34,8 @@ pub(crate) struct Engine {
     seed: u128,
     drawn: AtomicU64,
     /// Wakes the timer: a task was registered, or one has a new fire time.
-    pub(crate) changed: Notify,
+    pub(crate) changed: Arc<Notify>,
+    pub(crate) limits: Arc<Limits>,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
@@ -67,6 +69,8 @@ impl Engine {
             observers: settings.observers.clone(),
             health: health.clone(),
         });
+        let changed = Arc::new(Notify::new());
+        let (most, groups) = (settings.max_concurrent, settings.groups.clone());
         let renewer = Renewer::new(lock.clone(), settings.clock.clone(), random);
         Arc::new(Self {
             settings,
@@ -77,7 +81,8 @@ impl Engine {
             state: AtomicU8::new(0),
             seed: random,
             drawn: AtomicU64::new(0),
-            changed: Notify::new(),
+            limits: Limits::new(most, groups, changed.clone()),
+            changed,
             rearms: Mutex::default(),
             quiet: CancellationToken::new(),
             aborting: CancellationToken::new(),
@@ -169,6 +174,20 @@ impl Engine {
         }
         let now = self.settings.clock.now();
         let entry = Entry::new(task, self.settings.timezone, self.settings.dst, now)?;
+        if let Some(group) = entry
+            .policy
+            .group
+            .as_deref()
+            .filter(|g| !self.limits.has_group(g))
+        {
+            let mut known: Vec<&str> = self.limits.groups().collect();
+            known.sort_unstable();
+            let text = format!(
+                "task {}: there is no group {group:?}: make it with SchedulerBuilder::group; there are {known:?}",
+                entry.name
+            );
+            return Err(Error::new(ErrorKind::InvalidTask, text));
+        }
         let next_fire = match entry.depends_on_runs() {
             true => None,
             false => entry.schedule.next_after(now),
@@ -288,6 +307,11 @@ impl Engine {
             };
             for fire_time in waiting {
                 self.decide(&entry, fire_time, Decision::Draining, None);
+            }
+        }
+        for firing in self.limits.take_all() {
+            if firing.entry.slot().leave(firing.fire_time) {
+                self.decide(&firing.entry, firing.fire_time, Decision::Draining, None);
             }
         }
         self.aborting.cancel();

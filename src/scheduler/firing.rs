@@ -14,6 +14,7 @@ use crate::scheduler::admit;
 use crate::scheduler::attempt::{self, End};
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
+use crate::scheduler::limits::Permit;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Running;
 use crate::task::{Advice, CancelReason, RunContext, RunControl, RunId};
@@ -60,6 +61,8 @@ struct Run {
     facts: RunFacts,
     control: RunControl,
     is_reported: Arc<AtomicBool>,
+    /// Held until the run has ended.
+    _permit: Option<Arc<Permit>>,
 }
 
 impl Run {
@@ -86,6 +89,7 @@ impl Run {
             facts,
             control: RunControl::new(),
             is_reported: Arc::default(),
+            _permit: firing.permit.clone(),
         };
         {
             let mut slot = entry.slot();

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::event::{Decision, Event, Outcome, RunFacts};
 use crate::scheduler::SchedulerState;
+use crate::scheduler::claiming;
 use crate::scheduler::engine::Engine;
 use crate::task::CancelReason;
 
@@ -146,13 +147,16 @@ impl Engine {
     }
 
     /// Takes no new firings: those that wait are decided, those being claimed are waited for.
-    async fn go_quiet(&self) {
+    async fn go_quiet(self: &Arc<Self>) {
         self.quiet.cancel();
         for entry in self.registry.all() {
             let waiting = entry.slot().clear_waiting();
             for fire_time in waiting {
                 self.decide(&entry, fire_time, Decision::Draining, None);
             }
+        }
+        for firing in self.limits.take_all() {
+            claiming::settle(self, &firing, Decision::Draining, None);
         }
         self.claims.close();
         // A claim is limited in time by the lock; this is for one that is not.

@@ -143,6 +143,7 @@ impl Timer {
         while let Some((_, task)) = self.timeline.pop_due(look.now) {
             self.fire(task, look.now, &mut firings);
         }
+        claiming::claim_those_ready(&self.engine);
         claiming::dispatch(&self.engine, firings);
         match self.timeline.next() {
             Some(next) => (next - look.now)

@@ -19,6 +19,7 @@ mod file_lock;
 mod fleet;
 mod layers;
 mod leases;
+mod limits;
 mod lock_conformance;
 mod log_lines;
 mod metrics;

@@ -291,6 +291,7 @@ fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>)
         let rerun = Firing {
             fire_time: earlier,
             is_rerun: true,
+            permit: firing.permit.clone(),
             entry,
         };
         claim_together(engine, vec![rerun]);

@@ -24,10 +24,11 @@ const FIRST_WATCH: Duration = Duration::from_secs(1);
 
 /// The lock is held: another run of the task goes on, or its owner is dead and its lease has not ended
 /// yet.
-pub(super) fn wait(engine: &Arc<Engine>, open: Open, holder: Holder) {
+pub(super) fn wait(engine: &Arc<Engine>, mut open: Open, holder: Holder) {
     let policy = &open.firing.entry.policy;
     let owner: Option<Arc<str>> = holder.owner.map(Into::into);
     if matches!(policy.misfire, Misfire::RunAll(_)) {
+        open.firing.permit = None;
         spawn(engine, open, owner, None, Decision::Overlap);
     } else if let Some((open, waker)) = hold(engine, open, &owner, Decision::Overlap) {
         if open.firing.entry.policy.overlap == Overlap::Skip {
@@ -61,10 +62,12 @@ pub(super) fn watch(
 /// Makes a firing one that a newer one may take the place of; if there is a newer one, it ends here.
 fn hold(
     engine: &Arc<Engine>,
-    open: Open,
+    mut open: Open,
     owner: &Option<Arc<str>>,
     decision: Decision,
 ) -> Option<(Open, CancellationToken)> {
+    // Others may run while it waits.
+    open.firing.permit = None;
     let entry = &open.firing.entry;
     let waker = CancellationToken::new();
     let older = {
@@ -137,6 +140,13 @@ async fn ask_until_over(
         if open.firing.is_misfired(engine.settings.clock.now()) {
             return settle(engine, &open.firing, decision, owner);
         }
+        if !engine.limits.reserve(&mut open.firing) {
+            match rehold(engine, open, &owner, waker, decision) {
+                Some(again) => (open, waker) = again,
+                None => return,
+            }
+            continue;
+        }
         let sent_at = engine.settings.clock.monotonic();
         let answer = engine.lock.acquire(&open.claim).await;
         let goes_on = match &answer {
@@ -151,20 +161,33 @@ async fn ask_until_over(
             return go_on(engine, open, answer, sent_at).await;
         }
         open.is_ambiguous |= answer.is_err();
-        if waker.is_some() {
-            match hold(engine, open, &owner, decision) {
-                Some((still_open, new)) => (open, waker) = (still_open, Some(new)),
-                None => return,
-            }
+        match rehold(engine, open, &owner, waker, decision) {
+            Some(again) => (open, waker) = again,
+            None => return,
         }
     }
+}
+
+/// Holds a firing again that could be displaced before; others stay as they are.
+fn rehold(
+    engine: &Arc<Engine>,
+    mut open: Open,
+    owner: &Option<Arc<str>>,
+    waker: Option<CancellationToken>,
+    decision: Decision,
+) -> Option<(Open, Option<CancellationToken>)> {
+    if waker.is_some() {
+        return hold(engine, open, owner, decision).map(|(open, waker)| (open, Some(waker)));
+    }
+    open.firing.permit = None;
+    Some((open, None))
 }
 
 /// Waits for the end of the other run's lease. If its owner is dead, this firing runs; otherwise it
 /// overlaps.
 fn give_way(
     engine: &Arc<Engine>,
-    open: Open,
+    mut open: Open,
     waker: CancellationToken,
     owner: Option<Arc<str>>,
     remaining: Option<Duration>,
@@ -200,6 +223,18 @@ fn give_way(
             Some(RunStatus::Cancelled) => open.firing.entry.policy.recovery != Recovery::Skip,
             _ => false,
         };
+        while !engine.limits.reserve(&mut open.firing) {
+            if open.firing.is_misfired(engine.settings.clock.now()) {
+                return settle(&engine, &open.firing, Decision::Limited, owner);
+            }
+            tokio::select! {
+                biased;
+                () = engine.quiet.cancelled() => {
+                    return settle(&engine, &open.firing, Decision::Draining, None);
+                }
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
         if may_be_free && is_in_time {
             // It still runs and has renewed its lease, or it died: the lock knows.
             claim_after_holder(&engine, open, owner).await;

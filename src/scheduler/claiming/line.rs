@@ -10,6 +10,7 @@ use crate::scheduler::claiming::after;
 use crate::scheduler::claiming::batch::Batch;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
+use crate::scheduler::limits::Permit;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Slot;
 use crate::task::{Misfire, Scope};
@@ -21,6 +22,8 @@ pub(crate) struct Firing {
     pub(crate) fire_time: DateTime<Utc>,
     /// It was taken before by an instance that died, and decided here then.
     pub(crate) is_rerun: bool,
+    /// Its place among the runs that may go on at once; it needs one to be claimed.
+    pub(crate) permit: Option<Arc<Permit>>,
 }
 
 impl Firing {
@@ -29,6 +32,7 @@ impl Firing {
             entry,
             fire_time,
             is_rerun: false,
+            permit: None,
         }
     }
 
@@ -123,6 +127,20 @@ pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
 
 /// Claims firings that are the fronts of their tasks.
 pub(super) fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
+    claim_admitted(engine, engine.limits.admit(firings));
+}
+
+/// Firings that waited for others to end, of which some may have: claims those that may run now.
+pub(crate) fn claim_those_ready(engine: &Arc<Engine>) {
+    let now = engine.settings.clock.now();
+    let (ready, late) = engine.limits.take_ready(|firing| firing.is_misfired(now));
+    for firing in late {
+        settle(engine, &firing, Decision::Limited, None);
+    }
+    claim_admitted(engine, ready);
+}
+
+fn claim_admitted(engine: &Arc<Engine>, firings: Vec<Firing>) {
     let is_local = |f: &Firing| f.entry.policy.scope == Scope::EveryInstance;
     let (local, firings): (Vec<_>, Vec<_>) = firings.into_iter().partition(is_local);
     for firing in local {
@@ -137,7 +155,7 @@ pub(super) fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
 }
 
 /// Ends the front of a task's slot with `decision`, and lets the next one in.
-pub(super) fn settle(
+pub(crate) fn settle(
     engine: &Arc<Engine>,
     firing: &Firing,
     decision: Decision,
