@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 use crate::error::Error;
 use crate::lock::FencingToken;
 use crate::schedule::Lint;
-use crate::task::{RunId, TaskName};
+use crate::task::{RunId, Shard, TaskName};
 
 pub(crate) use observers::Observers;
 
@@ -202,6 +202,8 @@ pub struct RunFacts {
     pub started: DateTime<Utc>,
     /// Start minus fire time; zero if it started early.
     pub lateness: Duration,
+    /// Which part of the firing it does, if the task's scope is [`Sharded`](crate::Scope::Sharded).
+    pub shard: Option<Shard>,
 }
 
 macro_rules! words {

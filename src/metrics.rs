@@ -346,6 +346,7 @@ mod tests {
             fencing_token: crate::lock::FencingToken::new(7),
             started: at("2026-11-21T10:00:00.500Z"),
             lateness: Duration::from_millis(500),
+            shard: None,
         }
     }
 

@@ -136,6 +136,7 @@ impl Scheduler {
             .registry
             .all()
             .iter()
+            .filter(|entry| entry.is_first())
             .map(|entry| entry.name.to_string())
             .collect()
     }

@@ -17,7 +17,7 @@ use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
 use crate::scheduler::health::Health;
 use crate::scheduler::limits::Limits;
-use crate::scheduler::registry::{Entry, Registry};
+use crate::scheduler::registry::{Defaults, Entry, Registry};
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
@@ -173,7 +173,18 @@ impl Engine {
             return Err(Error::new(ErrorKind::WrongState, text));
         }
         let now = self.settings.clock.now();
-        let entry = Entry::new(task, self.settings.timezone, self.settings.dst, now)?;
+        let entries = Entry::new(
+            task,
+            Defaults {
+                timezone: self.settings.timezone,
+                dst: self.settings.dst,
+                instance: &self.settings.instance,
+                now,
+            },
+        )?;
+        let Some(entry) = entries.first() else {
+            return Ok(());
+        };
         if let Some(group) = entry
             .policy
             .group
@@ -192,7 +203,9 @@ impl Engine {
             true => None,
             false => entry.schedule.next_after(now),
         };
-        entry.slot().next_fire = next_fire;
+        for entry in &entries {
+            entry.slot().next_fire = next_fire;
+        }
         self.registry.reserve(&entry.name)?;
         // Before the timer can see it, so that this is the first that is heard of the task.
         self.announce(&Event::TaskRegistered {
@@ -202,7 +215,7 @@ impl Engine {
             next_fire,
             lints: entry.schedule.lint(now).into(),
         });
-        self.registry.add(entry);
+        self.registry.add(entries);
         self.changed.notify_one();
         Ok(())
     }
@@ -282,7 +295,7 @@ impl Engine {
 
     /// What the lock knows of the tasks registered so far, in their order.
     async fn last_fired(&self) -> Result<Vec<Option<LastFired>>> {
-        let names: Vec<_> = self.registry.all().iter().map(|e| e.name.clone()).collect();
+        let names: Vec<_> = self.registry.all().iter().map(|e| e.key.clone()).collect();
         let known = self.lock.last_fired(&names).await;
         known.map_err(|e| e.context("the scheduler cannot start: the last firings cannot be read"))
     }

@@ -29,7 +29,7 @@ pub(crate) fn start_unlocked(engine: &Arc<Engine>, firing: &Firing) {
         entry, fire_time, ..
     } = firing;
     let claim = Claim::new(
-        entry.name.clone(),
+        entry.key.clone(),
         *fire_time,
         token,
         &engine.settings.instance,
@@ -81,6 +81,7 @@ impl Run {
             fencing_token: grant.fencing_token(),
             started,
             lateness: admit::lateness(*fire_time, started),
+            shard: entry.shard,
         };
         let run = Self {
             engine: engine.clone(),

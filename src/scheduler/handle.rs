@@ -53,12 +53,16 @@ impl SchedulerHandle {
 
     /// All tasks, in the order of their registration.
     pub fn tasks(&self) -> Vec<TaskSnapshot> {
-        self.engine
-            .registry
-            .all()
-            .iter()
-            .map(|entry| TaskSnapshot::of(entry))
-            .collect()
+        let entries = self.engine.registry.all();
+        let mut tasks: Vec<TaskSnapshot> = Vec::new();
+        for entry in &entries {
+            match tasks.last_mut() {
+                // The parts of a task follow each other.
+                Some(task) if !entry.is_first() => task.add_part(entry),
+                _ => tasks.push(TaskSnapshot::of(entry)),
+            }
+        }
+        tasks
     }
 
     /// Ends the pause of a task that [`Policy::pause_after`](crate::Policy::pause_after) has paused, on
@@ -68,22 +72,21 @@ impl SchedulerHandle {
     ///
     /// There is no task of that name here, or the lock's store could not be asked.
     pub async fn resume(&self, name: &str) -> Result<()> {
-        let entries = self.engine.registry.all();
-        let Some(entry) = entries.iter().find(|e| e.name == *name) else {
+        let mut entries = self.engine.registry.all();
+        entries.retain(|e| e.name == *name);
+        if entries.is_empty() {
             let text = format!("no task {name:?} is registered here");
             return Err(Error::new(ErrorKind::InvalidName, text));
-        };
-        self.engine.lock.resume(&entry.name).await
+        }
+        for entry in entries {
+            self.engine.lock.resume(&entry.key).await?;
+        }
+        Ok(())
     }
 
     /// One task.
     pub fn task(&self, name: &str) -> Option<TaskSnapshot> {
-        self.engine
-            .registry
-            .all()
-            .iter()
-            .find(|e| e.name == *name)
-            .map(|e| TaskSnapshot::of(e))
+        self.tasks().into_iter().find(|task| task.name == *name)
     }
 }
 
@@ -136,8 +139,8 @@ pub struct TaskSnapshot {
     pub timeout: Duration,
     /// When it is due next; `None` if never, or if nobody knows yet: an `@after` while it runs.
     pub next_fire: Option<DateTime<Utc>>,
-    /// The run that goes on here.
-    pub running: Option<RunFacts>,
+    /// The runs that go on here: more than one only of a task in parts.
+    pub running: Vec<RunFacts>,
     /// The last run that ended here.
     pub last_run: Option<LastRun>,
 }
@@ -167,8 +170,18 @@ impl TaskSnapshot {
             timezone: entry.schedule.timezone(),
             timeout: entry.timeout,
             next_fire: slot.next_fire,
-            running: slot.running.as_ref().map(|r| r.facts.clone()),
+            running: slot.running.iter().map(|r| r.facts.clone()).collect(),
             last_run: slot.last_run.clone(),
+        }
+    }
+
+    fn add_part(&mut self, entry: &Entry) {
+        let slot = entry.slot();
+        self.running
+            .extend(slot.running.iter().map(|r| r.facts.clone()));
+        let ended = |run: &Option<LastRun>| run.as_ref().map(|run| run.ended_at);
+        if ended(&slot.last_run) > ended(&self.last_run) {
+            self.last_run = slot.last_run.clone();
         }
     }
 }

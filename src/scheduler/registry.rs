@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread;
-use crate::task::{Misfire, Overlap, Policy, Task, TaskName};
+use crate::task::{Misfire, Overlap, Policy, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
 /// by a minute.
@@ -20,14 +20,27 @@ const MOST_WAITING: usize = 64;
 /// How late a firing may start that may start late.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(7 * 86_400);
 
-/// One registered task: what it said at registration, and its place in the engine.
+/// What a task has that does not say otherwise, and where and when it is registered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults<'a> {
+    pub(crate) timezone: Tz,
+    pub(crate) dst: DstPolicy,
+    pub(crate) instance: &'a str,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// One registered task, or one part of it: what it said at registration, and its place in the engine.
 pub(crate) struct Entry {
     pub(crate) name: TaskName,
+    /// The name under which the lock knows it: that of the task, or of its part.
+    pub(crate) key: TaskName,
+    pub(crate) shard: Option<Shard>,
     pub(crate) spec: Arc<str>,
     pub(crate) schedule: Schedule,
     pub(crate) timeout: Duration,
     pub(crate) policy: Policy,
-    /// By how much later than its fire times the task starts: its part of the policy's spread.
+    /// By how much later than its fire times the task starts: its part of the policy's spread, and its
+    /// turn among the parts of a task.
     pub(crate) spread: Duration,
     /// What its schedule is, in short: the same on all instances that have the same.
     pub(crate) fingerprint: String,
@@ -38,13 +51,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Reads and checks what a task says of itself; `zone` and `dst` are for one that does not.
-    pub(crate) fn new(
-        task: Arc<dyn Task>,
-        zone: Tz,
-        dst: DstPolicy,
-        now: DateTime<Utc>,
-    ) -> Result<Self> {
+    /// Reads and checks what a task says of itself; `defaults` are for what it does not say. Of a
+    /// task in parts, an entry for each.
+    pub(crate) fn new(task: Arc<dyn Task>, defaults: Defaults<'_>) -> Result<Vec<Self>> {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
@@ -55,23 +64,40 @@ impl Entry {
             return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
         }
         let spec: Arc<str> = task.spec().into();
-        let zone = policy.timezone.unwrap_or(zone);
+        let zone = policy.timezone.unwrap_or(defaults.timezone);
         let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
         let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
         policy.validate(depends_on_runs).map_err(of_task)?;
-        let schedule = schedule.with_dst(policy.dst.unwrap_or(dst));
-        Ok(Self {
+        let schedule = schedule.with_dst(policy.dst.unwrap_or(defaults.dst));
+        let spread = spread::part(name.as_str(), policy.spread);
+        let entry = |shard: Option<Shard>, turn: Duration| Self {
+            name: name.clone(),
+            key: shard.map_or_else(|| name.clone(), |shard| name.part(shard.index)),
+            shard,
+            spec: spec.clone(),
             fingerprint: spread::fingerprint(&format!("{schedule} {:?}", schedule.dst())),
-            registered: now,
-            schedule,
-            spread: spread::part(name.as_str(), policy.spread),
-            name,
-            spec,
+            registered: defaults.now,
+            schedule: schedule.clone(),
             timeout,
-            policy,
-            task,
+            policy: policy.clone(),
+            spread: spread + turn,
+            task: task.clone(),
             slot: Mutex::default(),
-        })
+        };
+        let Scope::Sharded(count) = policy.scope else {
+            return Ok(vec![entry(None, Duration::ZERO)]);
+        };
+        let turns = spread::turns(defaults.instance, name.as_str(), count);
+        let parts = (0..count).zip(turns).map(|(index, turn)| {
+            let shard = Shard { index, count };
+            entry(Some(shard), turn)
+        });
+        Ok(parts.collect())
+    }
+
+    /// Whether it stands for its task: it is the task, or the first of its parts.
+    pub(crate) fn is_first(&self) -> bool {
+        self.shard.is_none_or(|shard| shard.index == 0)
     }
 
     /// When a run that starts at `started` will time out; the end of time for one that never will.
@@ -147,9 +173,9 @@ impl Registry {
     }
 
     /// Adds a task whose name was reserved: from now on the timer sees it.
-    pub(crate) fn add(&self, entry: Entry) {
+    pub(crate) fn add(&self, entries: Vec<Entry>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.entries.push(Arc::new(entry));
+        inner.entries.extend(entries.into_iter().map(Arc::new));
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
@@ -160,12 +186,10 @@ impl Registry {
             .clone()
     }
 
+    /// How many tasks there are; parts do not count.
     pub(crate) fn len(&self) -> usize {
-        self.inner
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entries
-            .len()
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.names.len()
     }
 
     /// Those registered after the first `known`.

@@ -25,6 +25,23 @@ fn hash(name: &str) -> u64 {
     hash ^ hash >> 31
 }
 
+/// When this instance claims each of the `count` parts of a task, after the first: in an order of its
+/// own, so that the parts are shared among instances, and all within half a second.
+pub(crate) fn turns(instance: &str, task: &str, count: u32) -> Vec<Duration> {
+    let step = Duration::from_millis(500) / count.max(50);
+    let mut order: Vec<(u64, u32)> = (0..count)
+        .map(|index| (hash(&format!("{instance}|{task}|{index}")), index))
+        .collect();
+    order.sort_unstable();
+    let mut turns = vec![Duration::ZERO; count as usize];
+    for (rank, (_, index)) in (0..).zip(order) {
+        if let Some(turn) = turns.get_mut(index as usize) {
+            *turn = step * rank;
+        }
+    }
+    turns
+}
+
 /// A part of `max`, drawn with `random` bits.
 pub(crate) fn draw(max: Duration, random: u128) -> Duration {
     share(max, random as u64)
@@ -60,6 +77,22 @@ mod tests {
             tenths[usize::try_from(part.as_secs()).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|n| (60..140).contains(n)), "{tenths:?}");
+    }
+
+    #[test]
+    fn each_instance_has_an_order_of_its_own() {
+        let ms = |instance: &str| -> Vec<u128> {
+            let turns = turns(instance, "t", 8);
+            turns.iter().map(Duration::as_millis).collect()
+        };
+        let (a, b) = (ms("a"), ms("b"));
+        assert_ne!(a, b);
+        let mut sorted = a.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 10, 20, 30, 40, 50, 60, 70]);
+        assert_eq!(a, ms("a"));
+        let last = turns("a", "t", 1024).into_iter().max();
+        assert!(last < Some(Duration::from_millis(500)), "{last:?}");
     }
 
     #[test]

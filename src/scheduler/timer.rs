@@ -114,10 +114,12 @@ impl Timer {
         }
         let at = fire_time.filter(|_| is_known);
         entry.slot().next_fire = at;
-        self.engine.announce(&Event::NextFire {
-            task: entry.name.clone(),
-            at,
-        });
+        if entry.is_first() {
+            self.engine.announce(&Event::NextFire {
+                task: entry.name.clone(),
+                at,
+            });
+        }
         if let (Some(fire_time), Some(due)) = (fire_time, due) {
             let start = due + entry.spread + jitter(&self.engine, entry, fire_time);
             *next = Some(Planned { fire_time, start });
@@ -156,7 +158,7 @@ impl Timer {
 
     fn take_rearms(&mut self) {
         for rearm in self.engine.take_rearms() {
-            let task = self.tasks.iter().position(|t| t.entry.name == rearm.task);
+            let task = self.tasks.iter().position(|t| t.entry.key == rearm.task);
             if let Some(task) = task {
                 self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
             }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::RunFacts;
 use crate::lock::FencingToken;
-use crate::task::RunId;
+use crate::task::{RunId, Shard};
 
 /// What one run knows about itself, and how it hears that it should end. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,6 +72,12 @@ impl RunContext {
     /// beyond its lease cannot overwrite the work of its successor.
     pub fn fencing_token(&self) -> FencingToken {
         self.facts.run.fencing_token
+    }
+
+    /// Which part of the firing this run is to do, if the task's scope is
+    /// [`Sharded`](crate::Scope::Sharded): `id % shard.count == shard.index` is ours.
+    pub fn shard(&self) -> Option<Shard> {
+        self.facts.run.shard
     }
 
     /// When the timeout will cancel this run, by this instance's clock.

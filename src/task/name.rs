@@ -18,6 +18,11 @@ impl TaskName {
     /// The longest name, in characters (which are bytes here).
     pub const MAX_LEN: usize = 128;
 
+    /// The name under which a part of the task is locked. No task can have it for its own name.
+    pub(crate) fn part(&self, index: u32) -> Self {
+        Self(format!("{}~{index}", self.0).into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

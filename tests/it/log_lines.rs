@@ -104,7 +104,7 @@ async fn each_end_of_a_run_has_its_line_and_its_metric() {
     }
 
     let last = bench.scheduler.handle().task("deaf").unwrap();
-    assert!(last.running.is_none());
+    assert!(last.running.is_empty());
     assert_eq!(last.last_run.unwrap().outcome, tasklock::Outcome::Timeout);
 }
 

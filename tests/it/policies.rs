@@ -771,3 +771,94 @@ async fn a_deployment_with_another_spec_is_no_conflict_once_the_old_one_is_gone(
         assert!(!conflicts);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_part_of_a_task_runs_once_and_instances_share_them() {
+    const PARTS: u32 = 12;
+    let (clock, lock) = clock_and_lock();
+    let parts: Arc<std::sync::Mutex<Vec<(i64, u32)>>> = Arc::default();
+    let fleet: Vec<Bench> = (0..3).map(|_| instance(&clock, lock.clone())).collect();
+    for bench in &fleet {
+        let parts = parts.clone();
+        let sharded = policy().scope(Scope::Sharded(PARTS));
+        bench.task_with("t", "*/10 * * * * *", seconds(60), sharded, move |ctx| {
+            let shard = ctx.shard().unwrap();
+            assert_eq!(shard.count, PARTS);
+            parts
+                .lock()
+                .unwrap()
+                .push((ctx.fire_time().timestamp(), shard.index));
+            async {
+                pass(2.0).await;
+                Ok(())
+            }
+        });
+        assert_eq!(bench.scheduler.list_tasks(), ["t"]);
+        bench.start().await;
+    }
+    pass(51.0).await;
+    assert_eq!(fleet[0].scheduler.handle().tasks().len(), 1);
+    let running: usize = fleet
+        .iter()
+        .map(|b| b.scheduler.handle().tasks()[0].running.len())
+        .sum();
+    assert_eq!(running, PARTS as usize);
+    pass(5.0).await;
+    let mut parts = parts.lock().unwrap().clone();
+    parts.sort();
+    let all = parts.len();
+    parts.dedup();
+    assert_eq!(
+        (all, parts.len()),
+        (5 * PARTS as usize, all),
+        "each part once"
+    );
+    for bench in &fleet {
+        let runs = bench.seen.starts("t");
+        assert!(
+            (10..=30).contains(&runs.len()),
+            "{} of {all} runs here",
+            runs.len()
+        );
+        assert!(runs.iter().all(|run| run.lateness < seconds(1)));
+        assert_eq!(bench.seen.decisions("t").len(), 5 * PARTS as usize);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_goes_on_does_not_hold_up_the_others() {
+    let bench = Bench::new();
+    let sharded = policy().scope(Scope::Sharded(4));
+    bench.task_with(
+        "t",
+        "*/10 * * * * *",
+        seconds(600),
+        sharded,
+        |ctx| async move {
+            if ctx.shard().unwrap().index == 0 {
+                pass(25.0).await;
+            }
+            Ok(())
+        },
+    );
+    bench.start().await;
+    pass(35.0).await;
+    let of = |index| {
+        bench
+            .seen
+            .starts("t")
+            .iter()
+            .filter(|r| r.shard.unwrap().index == index)
+            .count()
+    };
+    assert_eq!([of(0), of(1), of(2), of(3)], [1, 3, 3, 3]);
+    assert_eq!(
+        bench
+            .seen
+            .decisions("t")
+            .iter()
+            .filter(|d| **d == Overlapped)
+            .count(),
+        2
+    );
+}

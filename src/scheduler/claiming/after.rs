@@ -95,7 +95,7 @@ pub(crate) async fn plan_next(engine: &Arc<Engine>, entry: &Entry) {
     let now = engine.settings.clock.now();
     let known = engine
         .lock
-        .last_fired(std::slice::from_ref(&entry.name))
+        .last_fired(std::slice::from_ref(&entry.key))
         .await;
     let last = known
         .ok()
@@ -114,7 +114,7 @@ fn rearm(engine: &Engine, entry: &Entry, look: Look, now: DateTime<Utc>) {
     // A time that chrono cannot count does not come.
     if let Some(due) = now.checked_add_signed(wait) {
         engine.rearm(Rearm {
-            task: entry.name.clone(),
+            task: entry.key.clone(),
             // Locks count milliseconds.
             fire_time: look.fire_time.unwrap_or(due).trunc_subsecs(3),
             due,

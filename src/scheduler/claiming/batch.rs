@@ -255,7 +255,7 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let token = Token::from_bits(engine.random());
     let late = entry.patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
     let instance = &engine.settings.instance;
-    let claim = Claim::new(entry.name.clone(), firing.fire_time, token, instance)
+    let claim = Claim::new(entry.key.clone(), firing.fire_time, token, instance)
         .with_ttl(entry.policy.lease_ttl)
         .with_late(late)
         .with_max_attempts(entry.policy.recovery.attempts())

@@ -211,7 +211,7 @@ fn give_way(
         if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
-        let name = open.firing.entry.name.clone();
+        let name = open.firing.entry.key.clone();
         let Ok(last) = engine.lock.last_fired(&[name]).await else {
             return settle(&engine, &open.firing, Decision::StoreDown, owner);
         };
