@@ -25,6 +25,7 @@ pub struct Claim {
     pub(crate) delay: Option<Duration>,
     pub(crate) pause_after: Option<u32>,
     pub(crate) spec: Arc<str>,
+    pub(crate) lane: u32,
 }
 
 impl Claim {
@@ -51,6 +52,7 @@ impl Claim {
             delay: None,
             pause_after: None,
             spec: "".into(),
+            lane: 0,
         }
     }
 
@@ -120,6 +122,15 @@ impl Claim {
         self
     }
 
+    /// Which of several locks of the task the lease is taken on, for a task that may run more than once
+    /// at a time. Each lock excludes as the one of lane 0 does, which is `task:lock:<name>`; the record
+    /// of instants is one for all. Default: 0.
+    #[must_use]
+    pub fn with_lane(mut self, lane: u32) -> Self {
+        self.lane = lane;
+        self
+    }
+
     /// The task claimed.
     pub fn task(&self) -> &TaskName {
         &self.task
@@ -180,6 +191,11 @@ impl Claim {
         &self.spec
     }
 
+    /// Which of the task's locks is claimed.
+    pub fn lane(&self) -> u32 {
+        self.lane
+    }
+
     /// The instant in epoch milliseconds, as locks keep it.
     pub(crate) fn instant_ms(&self) -> i64 {
         self.fire_time.timestamp_millis()
@@ -199,6 +215,7 @@ pub struct Grant {
     pub(crate) attempt: u32,
     pub(crate) remaining: Duration,
     pub(crate) spec: Arc<str>,
+    pub(crate) lane: u32,
     pub(crate) before: Option<Before>,
 }
 
@@ -233,6 +250,7 @@ impl Grant {
             attempt,
             remaining,
             spec: claim.spec.clone(),
+            lane: claim.lane,
             before: None,
         }
     }
@@ -247,6 +265,11 @@ impl Grant {
     /// What the lock knew of the grant before this one.
     pub fn before(&self) -> Option<&Before> {
         self.before.as_ref()
+    }
+
+    /// Which of the task's locks was granted.
+    pub fn lane(&self) -> u32 {
+        self.lane
     }
 
     /// What the task's spec is, as the claim said.

@@ -269,7 +269,12 @@ fn encode(stored: &Stored, task: &TaskName) -> String {
         }) => format!("{name} - {text}\n"),
     };
     let (lock, state) = (line("lock", &stored.lock), line("state", &stored.state));
-    format!("{HEADER}\ntask {task}\n{lock}{state}end\n")
+    let lanes: String = stored
+        .lanes
+        .iter()
+        .map(|(lane, lock)| line(&format!("lane.{lane}"), &Some(lock.clone())))
+        .collect();
+    format!("{HEADER}\ntask {task}\n{lock}{lanes}{state}end\n")
 }
 
 /// Reads what `encode` wrote, or says what is wrong with it.
@@ -306,7 +311,14 @@ fn decode(text: &str, task: &TaskName) -> Result<Stored, String> {
         match name {
             Some("lock") => stored.lock = record,
             Some("state") => stored.state = record,
-            _ => return Err(format!("has an unknown line: {line:?}")),
+            Some(other) => {
+                let lane = other.strip_prefix("lane.").and_then(|n| n.parse().ok());
+                let (Some(lane), Some(record)) = (lane, record) else {
+                    return Err(format!("has an unknown line: {line:?}"));
+                };
+                stored.lanes.insert(lane, record);
+            }
+            None => return Err(format!("has an unknown line: {line:?}")),
         }
     }
     Err("is cut short".to_owned())

@@ -4,6 +4,7 @@
 //! sequences of requests compare it with the Lua scripts of `RedisLock` on a real server, so that
 //! all locks keep one protocol. The rules, and why each is there, are in `docs/lock-protocol.md`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -13,13 +14,15 @@ use crate::lock::{
     Acquired, Before, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
 };
 
-/// The two records that a lock keeps of one task. Records past their end are absent.
+/// The records that a lock keeps of one task. Those past their end are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// The lock: there only while somebody holds it.
     pub(crate) lock: Option<Record>,
     /// The state: a [`State`] as text, or what somebody else put there.
     pub(crate) state: Option<Record>,
+    /// The locks of the other lanes.
+    pub(crate) lanes: BTreeMap<u32, Record>,
 }
 
 /// A text that ends by itself.
@@ -36,7 +39,23 @@ impl Stored {
         let alive = |r: &Record| r.expires_ms.is_none_or(|end| end > now_ms);
         self.lock = self.lock.filter(alive);
         self.state = self.state.filter(alive);
+        self.lanes.retain(|_, lock| alive(lock));
         self
+    }
+
+    /// Does a step for which the lock of `lane` is the lock.
+    fn on_lane<T>(mut self, lane: u32, step: impl FnOnce(Self) -> (Self, T)) -> (Self, T) {
+        if lane == 0 {
+            return step(self);
+        }
+        let first = self.lock.take();
+        self.lock = self.lanes.remove(&lane);
+        let (mut new, answer) = step(self);
+        if let Some(lock) = new.lock.take() {
+            new.lanes.insert(lane, lock);
+        }
+        new.lock = first;
+        (new, answer)
     }
 
     pub(crate) fn parsed_state(&self) -> Option<State> {
@@ -81,6 +100,10 @@ impl Record {
 
 /// Handles a claim. `now_us` is the store's clock in epoch microseconds.
 pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acquired) {
+    stored.on_lane(claim.lane, |stored| acquire_on_lane(stored, claim, now_us))
+}
+
+fn acquire_on_lane(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acquired) {
     let now_ms = now_us / 1000;
     let mut new = stored.at(now_ms);
     let mut state = new.parsed_state();
@@ -236,6 +259,10 @@ fn may_rerun(last: &State, claim: &Claim) -> bool {
 
 /// Handles a renewal.
 pub(crate) fn renew(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Renewed) {
+    stored.on_lane(grant.lane, |stored| renew_on_lane(stored, grant, now_us))
+}
+
+fn renew_on_lane(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Renewed) {
     let now_ms = now_us / 1000;
     let mut new = stored.at(now_ms);
     let token = grant.token.as_str();
@@ -286,6 +313,17 @@ fn state_of(grant: &Grant, status: RunStatus, ended: i64) -> State {
 
 /// Handles a release.
 pub(crate) fn release(
+    stored: Stored,
+    grant: &Grant,
+    completion: Completion,
+    now_us: i64,
+) -> (Stored, Released) {
+    stored.on_lane(grant.lane, |stored| {
+        release_on_lane(stored, grant, completion, now_us)
+    })
+}
+
+fn release_on_lane(
     stored: Stored,
     grant: &Grant,
     completion: Completion,

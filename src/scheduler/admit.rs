@@ -18,8 +18,10 @@ pub(crate) struct Facts {
     pub(crate) spread: Duration,
     pub(crate) is_draining: bool,
     pub(crate) overlap: Overlap,
-    /// When the run of this task that goes on here started.
+    /// When the newest run of this task that goes on here started.
     pub(crate) running_since: Option<DateTime<Utc>>,
+    /// How many of them go on here.
+    pub(crate) running: usize,
 }
 
 /// What to do with a firing.
@@ -48,10 +50,16 @@ pub(crate) fn admit(facts: Facts) -> Admission {
     if lateness(facts.fire_time, facts.now) > facts.patience {
         return Admission::Decide(Decision::Misfired);
     }
+    if let Overlap::Allow(most) = facts.overlap {
+        return match facts.running < most as usize {
+            true => Admission::Claim,
+            false => Admission::Decide(Decision::Overlap),
+        };
+    }
     match facts.running_since {
         Some(since) if since >= facts.fire_time + facts.spread => Admission::Wait,
         Some(_) => match facts.overlap {
-            Overlap::Skip => Admission::Decide(Decision::Overlap),
+            Overlap::Skip | Overlap::Allow(_) => Admission::Decide(Decision::Overlap),
             Overlap::QueueOne => Admission::Wait,
             Overlap::Replace => Admission::Replace,
         },
@@ -82,6 +90,7 @@ mod tests {
             is_draining: false,
             overlap: Overlap::Skip,
             running_since: None,
+            running: 0,
         };
         let late = Facts {
             now: at(161),

@@ -312,7 +312,7 @@ impl Engine {
         for entry in self.registry.all() {
             let waiting = {
                 let mut slot = entry.slot();
-                if let Some(running) = &slot.running {
+                for running in &slot.running {
                     running.control.cancel(CancelReason::Shutdown);
                     cancelled += 1;
                 }

@@ -94,7 +94,7 @@ impl Run {
         };
         {
             let mut slot = entry.slot();
-            slot.running = Some(Running {
+            slot.running.push(Running {
                 facts: run.facts.clone(),
                 control: run.control.clone(),
                 is_reported: run.is_reported.clone(),
@@ -170,7 +170,9 @@ impl Run {
                 at,
             });
         }
-        self.entry.slot().finish_run(outcome, at, took);
+        self.entry
+            .slot()
+            .finish_run(self.facts.run_id, outcome, at, took);
         claiming::next_in_line(&self.engine, &self.entry);
         claiming::plan_next(&self.engine, &self.entry).await;
     }

@@ -139,7 +139,7 @@ pub struct TaskSnapshot {
     pub timeout: Duration,
     /// When it is due next; `None` if never, or if nobody knows yet: an `@after` while it runs.
     pub next_fire: Option<DateTime<Utc>>,
-    /// The runs that go on here: more than one only of a task in parts.
+    /// The runs that go on here: more than one only of a task in parts, or whose policy allows more.
     pub running: Vec<RunFacts>,
     /// The last run that ended here.
     pub last_run: Option<LastRun>,

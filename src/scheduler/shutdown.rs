@@ -167,7 +167,11 @@ impl Engine {
         let entries = self.registry.all();
         entries
             .iter()
-            .filter_map(|e| Some(e.slot().running.as_ref()?.facts.clone()))
+            .flat_map(|e| {
+                let slot = e.slot();
+                let runs = slot.running.iter().map(|r| r.facts.clone());
+                runs.collect::<Vec<_>>()
+            })
             .collect()
     }
 
@@ -177,7 +181,7 @@ impl Engine {
         let mut longest = Duration::ZERO;
         let mut late = Vec::new();
         for entry in self.registry.all() {
-            if let Some(running) = &entry.slot().running {
+            for running in &entry.slot().running {
                 longest = longest.max(entry.policy.cancel_grace);
                 late.push(running.facts.clone());
                 running.control.cancel(CancelReason::Shutdown);
@@ -192,24 +196,26 @@ impl Engine {
         let mut abandoned = Vec::new();
         let clock = &self.settings.clock;
         for entry in self.registry.all() {
-            let left = {
+            let left: Vec<RunFacts> = {
                 let slot = entry.slot();
-                let left = slot.running.as_ref();
+                let left = slot.running.iter();
                 left.filter(|r| !r.is_reported.swap(true, Ordering::AcqRel))
                     .map(|r| r.facts.clone())
+                    .collect()
             };
-            let Some(run) = left else { continue };
-            let at = clock.now();
-            let duration = (at - run.started).to_std().unwrap_or_default();
-            self.announce(&Event::RunAbandoned { run: run.clone() });
-            self.announce(&Event::RunFinished {
-                run: run.clone(),
-                outcome: Outcome::Abandoned,
-                duration,
-                error: Some("could not be ended: its thread is blocked".into()),
-                at,
-            });
-            abandoned.push(run);
+            for run in left {
+                let at = clock.now();
+                let duration = (at - run.started).to_std().unwrap_or_default();
+                self.announce(&Event::RunAbandoned { run: run.clone() });
+                self.announce(&Event::RunFinished {
+                    run: run.clone(),
+                    outcome: Outcome::Abandoned,
+                    duration,
+                    error: Some("could not be ended: its thread is blocked".into()),
+                    at,
+                });
+                abandoned.push(run);
+            }
         }
         abandoned
     }

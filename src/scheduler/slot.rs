@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Decision, Outcome, RunFacts};
 use crate::scheduler::handle::LastRun;
-use crate::task::{CancelReason, RunControl};
+use crate::task::{CancelReason, RunControl, RunId};
 
 /// The changing part of a registered task. Its owner keeps it under a mutex, for short sections.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) next_fire: Option<DateTime<Utc>>,
     pub(crate) last_run: Option<LastRun>,
-    pub(crate) running: Option<Running>,
+    /// The runs that go on: one, unless the policy allows more.
+    pub(crate) running: Vec<Running>,
     /// The spec that another instance was last seen to have in place of ours.
     pub(crate) other_spec: Option<String>,
     /// The firing that is being settled with the lock.
@@ -195,13 +196,20 @@ impl Slot {
 
     /// Asks the run that goes on to end, for the next one to take its place.
     pub(crate) fn replace_running(&self) {
-        if let Some(running) = &self.running {
+        for running in &self.running {
             running.control.cancel(CancelReason::Replaced);
         }
     }
 
-    pub(crate) fn finish_run(&mut self, outcome: Outcome, at: DateTime<Utc>, took: Duration) {
-        if let Some(Running { facts, .. }) = self.running.take() {
+    pub(crate) fn finish_run(
+        &mut self,
+        run_id: RunId,
+        outcome: Outcome,
+        at: DateTime<Utc>,
+        took: Duration,
+    ) {
+        let place = self.running.iter().position(|r| r.facts.run_id == run_id);
+        if let Some(Running { facts, .. }) = place.map(|place| self.running.remove(place)) {
             self.last_run = Some(LastRun {
                 run_id: facts.run_id,
                 fire_time: facts.fire_time,

@@ -3,6 +3,7 @@
 mod claims;
 mod delays;
 mod failures;
+mod lanes;
 mod leases;
 mod many;
 
@@ -81,6 +82,9 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         failures::a_resumed_task_is_granted_and_keeps_its_instants
         failures::a_task_that_never_failed_can_be_resumed
         failures::a_claim_learns_of_the_spec_of_the_grant_before
+        lanes::each_lane_excludes_for_itself
+        lanes::an_instant_is_taken_once_for_all_lanes
+        lanes::a_repeated_claim_on_a_lane_gets_the_same_grant
         leases::a_renewal_extends_a_lease
         leases::a_renewal_brings_a_lapsed_lease_back
         leases::a_renewal_after_a_takeover_is_lost

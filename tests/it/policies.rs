@@ -862,3 +862,39 @@ async fn a_part_that_goes_on_does_not_hold_up_the_others() {
         2
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn as_many_runs_go_on_beside_each_other_in_the_fleet_as_are_allowed() {
+    let (clock, lock) = clock_and_lock();
+    let fleet: Vec<Bench> = (0..3).map(|_| instance(&clock, lock.clone())).collect();
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    for bench in &fleet {
+        let allow = policy().overlap(Overlap::Allow(2));
+        let (now, most) = (now.clone(), most.clone());
+        bench.task_with("t", "*/10 * * * * *", seconds(60), allow, move |_| {
+            let (now, most) = (now.clone(), most.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                pass(25.0).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            }
+        });
+        bench.start().await;
+    }
+    pass(95.0).await;
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    let mut runs: Vec<_> = fleet.iter().flat_map(|b| b.seen.starts("t")).collect();
+    runs.sort_by_key(|run| run.fencing_token);
+    let fired: Vec<i64> = runs
+        .iter()
+        .map(|r| (r.fire_time.timestamp() - 10) % 100)
+        .collect();
+    let origin = fired[0];
+    let fired: Vec<i64> = fired.iter().map(|t| (t - origin).rem_euclid(100)).collect();
+    // 10 and 20 go on until 35 and 45; 30 is one too many, 40 and 50 are not; and so on.
+    assert_eq!(fired, [0, 10, 30, 40, 60, 70]);
+    for bench in &fleet {
+        assert_eq!(bench.seen.decisions("t").len(), 9);
+    }
+}

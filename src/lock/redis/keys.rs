@@ -1,4 +1,4 @@
-//! The names of the two keys of a task.
+//! The names of the keys of a task.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::TaskName;
@@ -25,6 +25,16 @@ impl Keys {
     /// that take it with `SET … NX EX`.
     pub(super) fn lock(&self, task: &TaskName) -> String {
         format!("{}task:lock:{task}", self.prefix)
+    }
+
+    /// The lock of a lane, in the same slot as the state.
+    pub(super) fn lane(&self, task: &TaskName, lane: u32) -> String {
+        let lock = self.lock(task);
+        match lane {
+            0 => lock,
+            _ if has_tag(&self.prefix) => format!("{lock}:lane:{lane}"),
+            _ => format!("{{{lock}}}:lane:{lane}"),
+        }
     }
 
     /// The state, in the same slot of a Redis Cluster as the lock, since one script touches both.

@@ -57,6 +57,7 @@ struct NewClaim {
     late: u64,
     delay_ms: Option<u64>,
     pause_after: Option<u32>,
+    lane: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -121,17 +122,21 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
         prop::sample::select(vec![3600, 3600, 3600, 30]),
         prop::sample::select(vec![None, None, Some(0), Some(10), Some(7_200_000)]),
         prop::sample::select(vec![None, None, None, Some(1), Some(2)]),
+        prop::sample::select(vec![0, 0, 0, 1]),
     )
         .prop_map(
-            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms, pause_after)| NewClaim {
-                owner,
-                instant,
-                max_attempts,
-                is_due,
-                ttl,
-                late,
-                delay_ms,
-                pause_after,
+            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms, pause_after, lane)| {
+                NewClaim {
+                    owner,
+                    instant,
+                    max_attempts,
+                    is_due,
+                    ttl,
+                    late,
+                    delay_ms,
+                    pause_after,
+                    lane,
+                }
             },
         )
 }
@@ -141,6 +146,7 @@ struct Play {
     lock: RedisLock,
     client: MultiplexedConnection,
     lock_key: String,
+    lane_key: String,
     state_key: String,
     task: String,
     /// Epoch milliseconds of the instant 0.
@@ -171,7 +177,8 @@ impl Play {
         .with_ttl(Duration::from_secs(new.ttl))
         .with_late(Duration::from_secs(new.late))
         .with_max_attempts(new.max_attempts)
-        .with_spec(["", "5a", "6b"][new.owner]);
+        .with_spec(["", "5a", "6b"][new.owner])
+        .with_lane(new.lane);
         let claim = match new.pause_after {
             Some(failures) => claim.with_pause_after(failures),
             None => claim,
@@ -304,8 +311,10 @@ impl Play {
 
     /// The stored records, with their ends as epoch milliseconds.
     async fn compare(&mut self) {
-        let ((s, us), lock, lock_ms, state, state_ms): (
+        let ((s, us), lock, lock_ms, state, state_ms, lane, lane_ms): (
             (i64, i64),
+            Option<String>,
+            i64,
             Option<String>,
             i64,
             Option<String>,
@@ -317,11 +326,15 @@ impl Play {
             .pttl(&self.lock_key)
             .get(&self.state_key)
             .pttl(&self.state_key)
+            .get(&self.lane_key)
+            .pttl(&self.lane_key)
             .query_async(&mut self.client)
             .await
             .unwrap();
         let now_ms = s * 1000 + us / 1000;
+        let model_lane = self.model.lanes.get(&1).cloned();
         for (what, model, text, left) in [
+            ("lane", &model_lane, lane, lane_ms),
             ("lock", &self.model.lock, lock, lock_ms),
             ("state", &self.model.state, state, state_ms),
         ] {
@@ -395,6 +408,7 @@ fn the_scripts_do_what_the_model_does() {
                 lock: lock.clone(),
                 client: client.clone(),
                 lock_key: format!("task:lock:{task}"),
+                lane_key: format!("{{task:lock:{task}}}:lane:1"),
                 state_key: format!("{{task:lock:{task}}}:state"),
                 task,
                 base_ms: chrono::Utc::now().timestamp_millis() - 60_000,

@@ -32,21 +32,21 @@ pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
         claim.pause_after.unwrap_or_default().to_string(),
         claim.spec().to_owned(),
     ];
-    request(keys, claim.task(), args)
+    request(keys, claim.task(), claim.lane, args)
 }
 
 pub(super) fn renew_request(keys: &Keys, grant: &Grant) -> Request {
-    request(keys, grant.task(), grant_args(grant))
+    request(keys, grant.task(), grant.lane, grant_args(grant))
 }
 
 pub(super) fn release_request(keys: &Keys, grant: &Grant, completion: Completion) -> Request {
     let mut args = grant_args(grant);
     args.push(RunStatus::from(completion).letter().to_string());
-    request(keys, grant.task(), args)
+    request(keys, grant.task(), grant.lane, args)
 }
 
 pub(super) fn resume_request(keys: &Keys, task: &TaskName) -> Request {
-    request(keys, task, Vec::new())
+    request(keys, task, 0, Vec::new())
 }
 
 fn grant_args(grant: &Grant) -> Vec<String> {
@@ -62,9 +62,9 @@ fn grant_args(grant: &Grant) -> Vec<String> {
     ]
 }
 
-fn request(keys: &Keys, task: &TaskName, args: Vec<String>) -> Request {
+fn request(keys: &Keys, task: &TaskName, lane: u32, args: Vec<String>) -> Request {
     Request {
-        lock_key: keys.lock(task),
+        lock_key: keys.lane(task, lane),
         state_key: keys.state(task),
         args,
     }

@@ -17,7 +17,7 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Hold;
-use crate::task::OnStoreDown;
+use crate::task::{OnStoreDown, Overlap};
 
 /// How much the store's clock may differ from ours before a firing in time is refused as too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -130,7 +130,18 @@ impl<'a> Batch<'a> {
             Ok(Acquired::TooEarly { wait }) => {
                 return self.ask_again(open, wait, Hold::StoreClock, Decision::Misfired);
             }
-            Ok(Acquired::Held(found)) => holder::wait(engine, open, found),
+            Ok(Acquired::Held(found)) => match next_lane(&open) {
+                Some(lane) => {
+                    let claim = open.claim.clone().with_lane(lane);
+                    return self.ask_again(
+                        Open { claim, ..open },
+                        Duration::ZERO,
+                        Hold::Answer,
+                        Decision::Misfired,
+                    );
+                }
+                None => holder::wait(engine, open, found),
+            },
             Ok(Acquired::FinishEarlier { fire_time }) => finish_earlier(engine, &firing, fire_time),
             Ok(Acquired::Paused { .. }) => settle(engine, &firing, Decision::Paused, None),
             Ok(Acquired::Delayed { .. }) => settle(engine, &firing, Decision::Overlap, None),
@@ -267,6 +278,14 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
     match entry.schedule.delay() {
         Some(delay) => claim.with_delay(delay),
         None => claim,
+    }
+}
+
+/// The next of the task's locks to try for a firing that found one held, if it may have another one.
+fn next_lane(open: &Open) -> Option<u32> {
+    match open.firing.entry.policy.overlap {
+        Overlap::Allow(lanes) => Some(open.claim.lane() + 1).filter(|lane| *lane < lanes),
+        _ => None,
     }
 }
 

@@ -31,7 +31,11 @@ pub(super) fn wait(engine: &Arc<Engine>, mut open: Open, holder: Holder) {
         open.firing.permit = None;
         spawn(engine, open, owner, None, Decision::Overlap);
     } else if let Some((open, waker)) = hold(engine, open, &owner, Decision::Overlap) {
-        if open.firing.entry.policy.overlap == Overlap::Skip {
+        let overlap = open.firing.entry.policy.overlap;
+        if matches!(overlap, Overlap::Allow(_)) {
+            // As many go on as may.
+            settle(engine, &open.firing, Decision::Overlap, owner);
+        } else if overlap == Overlap::Skip {
             give_way(engine, open, waker, owner, holder.remaining);
         } else {
             spawn(engine, open, owner, Some(waker), Decision::Overlap);

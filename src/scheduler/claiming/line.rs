@@ -97,7 +97,8 @@ fn facts(engine: &Engine, entry: &Entry, slot: &Slot, fire_time: DateTime<Utc>) 
         spread: entry.spread,
         is_draining: engine.quiet.is_cancelled(),
         overlap: entry.policy.overlap,
-        running_since: slot.running.as_ref().map(|r| r.facts.started),
+        running_since: slot.running.last().map(|r| r.facts.started),
+        running: slot.running.len(),
     }
 }
 

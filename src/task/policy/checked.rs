@@ -113,6 +113,11 @@ impl Policy {
                 "at least 1 run",
             ),
             (
+                "Overlap::Allow",
+                matches!(self.overlap, Overlap::Allow(n) if !(2..=64).contains(&n)),
+                "2 to 64 runs",
+            ),
+            (
                 "pause_after",
                 self.pause_after == Some(0),
                 "at least 1 failure",
@@ -130,6 +135,7 @@ impl Policy {
     ) -> Option<(&'static str, &'static str, &'static str)> {
         let reruns = self.recovery != Recovery::Skip;
         let everywhere = self.scope == Scope::EveryInstance;
+        let allows = matches!(self.overlap, Overlap::Allow(_));
         let run_all = matches!(self.misfire, Misfire::RunAll(_));
         let pairs = [
             (
@@ -162,6 +168,30 @@ impl Policy {
                     "Scope::EveryInstance",
                     "on_store_down",
                     "the store is not asked",
+                ),
+            ),
+            (
+                allows && reruns,
+                (
+                    "Overlap::Allow",
+                    "Recovery::Rerun",
+                    "the lock keeps how the newest run ended, not how each did",
+                ),
+            ),
+            (
+                allows && self.pause_after.is_some(),
+                (
+                    "Overlap::Allow",
+                    "pause_after",
+                    "runs that go on beside each other have no row in which to fail",
+                ),
+            ),
+            (
+                allows && run_all,
+                (
+                    "Overlap::Allow",
+                    "Misfire::RunAll",
+                    "those missed run one after the other",
                 ),
             ),
             (

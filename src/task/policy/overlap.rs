@@ -8,6 +8,8 @@
 /// Skip       |=======1=========|           |==4==
 /// QueueOne   |=======1=========||==2==||=3=|==4==     one waits; a newer one takes its place
 /// Replace    |====1===x|==2====x|==3==|    |==4==     x: asked to end
+/// Allow(2)   |=======1=========|
+///                      |=======2=========|  |==4==     3 is one too many
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -21,6 +23,10 @@ pub enum Overlap {
     /// runs it does so itself when its own timer finds the new firing due, so all instances have to
     /// have the task registered with the same spec.
     Replace,
+    /// It runs beside that run, as long as no more than so many go on in the whole fleet; beyond that it
+    /// does not run. 2 to 64. Each run has a lock of its own, of which only the first is
+    /// `task:lock:<name>`.
+    Allow(u32),
 }
 
 impl Overlap {
@@ -30,6 +36,7 @@ impl Overlap {
             Overlap::Skip => "skip",
             Overlap::QueueOne => "queue_one",
             Overlap::Replace => "replace",
+            Overlap::Allow(_) => "allow",
         }
     }
 }
