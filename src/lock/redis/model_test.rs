@@ -311,15 +311,9 @@ impl Play {
 
     /// The stored records, with their ends as epoch milliseconds.
     async fn compare(&mut self) {
-        let ((s, us), lock, lock_ms, state, state_ms, lane, lane_ms): (
-            (i64, i64),
-            Option<String>,
-            i64,
-            Option<String>,
-            i64,
-            Option<String>,
-            i64,
-        ) = redis::pipe()
+        type Text = Option<String>;
+        type Records = ((i64, i64), Text, i64, Text, i64, Text, i64);
+        let records: Records = redis::pipe()
             .atomic()
             .cmd("TIME")
             .get(&self.lock_key)
@@ -331,6 +325,7 @@ impl Play {
             .query_async(&mut self.client)
             .await
             .unwrap();
+        let ((s, us), lock, lock_ms, state, state_ms, lane, lane_ms) = records;
         let now_ms = s * 1000 + us / 1000;
         let model_lane = self.model.lanes.get(&1).cloned();
         for (what, model, text, left) in [
