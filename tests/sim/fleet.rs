@@ -1,12 +1,13 @@
 //! The instances, and what they run: the same tasks on each of them.
 
-use std::io::Error;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tasklock::{BaseTask, Event, Observer, Policy, RunContext, Scheduler, TaskName, TaskResult};
+use tasklock::{
+    BaseTask, Event, Observer, Policy, RunContext, Scheduler, TaskError, TaskName, TaskResult,
+};
 use tokio::sync::Notify;
 
 use crate::clock::SimClock;
@@ -137,11 +138,11 @@ impl Instance {
         let is_polite = rng.random_bool(0.5);
         tokio::select! {
             biased;
-            () = ctx.cancelled(), if is_polite => return Err(Error::other("was asked to end").into()),
+            () = ctx.cancelled(), if is_polite => return Err(TaskError::new("was asked to end")),
             () = tokio::time::sleep(takes) => {}
         }
         match rng.random_range(0..20) {
-            0 => Err(Error::other("a simulated failure").into()),
+            0 => Err(TaskError::new("a simulated failure")),
             1 => panic!("{PANIC}"),
             _ => Ok(()),
         }

@@ -11,21 +11,74 @@
 )]
 
 mod broken;
+mod checker;
 mod clock;
+mod coverage;
 mod fleet;
 mod history;
 mod plan;
+mod seeds;
 mod sim_lock;
 mod store;
 mod wire;
 mod world;
 
+use broken::Variant;
+use checker::{Violation, check};
+use seeds::{judge_all, seeds};
+use world::simulate;
+
+/// How many seeds each run of the tests simulates.
+const USUAL: u64 = 200;
+
 #[test]
-fn try_it() {
-    for seed in 0..4 {
-        let t = std::time::Instant::now();
-        let r = world::simulate(seed, broken::Variant::Sound);
-        println!("seed {seed} {:?} {} {:?}", t.elapsed(), r.entries.len(), r.answers);
-        if seed == 0 { for e in &r.entries { println!("{e}"); } }
+fn every_seed_keeps_the_promises() {
+    let seeds = seeds(0..USUAL);
+    let summary = judge_all(seeds.clone(), Variant::Sound);
+    println!("{summary}");
+    assert!(summary.failures.is_empty(), "{summary}");
+    if seeds.end - seeds.start >= USUAL {
+        assert_eq!(summary.coverage.missing(), [""; 0], "never reached");
     }
+}
+
+#[test]
+fn a_seed_takes_the_same_course_each_time() {
+    for seed in 0..3 {
+        let (first, second) = (
+            simulate(seed, Variant::Sound).entries,
+            simulate(seed, Variant::Sound).entries,
+        );
+        let differs = std::iter::zip(&first, &second).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(first.len(), second.len(), "seed {seed}");
+    }
+}
+
+/// Simulates seeds until a violation of the kind is found.
+fn finds(variant: Variant, is_it: impl Fn(&Violation) -> bool) {
+    let found = (0..8).any(|seed| {
+        let verdict = check(&simulate(seed, variant));
+        verdict.violations.iter().any(&is_it)
+    });
+    assert!(found, "{variant:?} was not found in 8 seeds");
+}
+
+#[test]
+fn a_lock_that_forgets_the_marker_is_found() {
+    finds(Variant::WithoutMarker, |v| {
+        matches!(v, Violation::Duplicate(..))
+    });
+}
+
+#[test]
+fn a_lock_that_releases_for_anybody_is_found() {
+    finds(Variant::WithoutOwnerCheck, |v| {
+        matches!(v, Violation::Overlap(..))
+    });
+}
+
+#[test]
+fn a_lock_whose_fencing_tokens_start_again_is_found() {
+    finds(Variant::CountsAnew, |v| matches!(v, Violation::Fence(..)));
 }

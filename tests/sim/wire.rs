@@ -140,7 +140,12 @@ pub fn read_acquired(item: &str, claim: &Claim) -> Acquired {
     match f[0] {
         "granted" => {
             let fence = FencingToken::new(f[1].parse().unwrap());
-            Acquired::Granted(Grant::new(claim, fence, f[2].parse().unwrap(), millis(f[3])))
+            Acquired::Granted(Grant::new(
+                claim,
+                fence,
+                f[2].parse().unwrap(),
+                millis(f[3]),
+            ))
         }
         "already_fired" => Acquired::AlreadyFired {
             owner: f[1].to_owned(),
