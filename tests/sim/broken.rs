@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use tasklock::{
     Acquired, Claim, Clock, Completion, FencingToken, Grant, LastFired, Lock, MemoryLock, Released,
-    Renewed, Result, TaskName, async_trait, chrono,
+    Renewed, Result, RunStatus, TaskName, async_trait, chrono,
 };
 
 use crate::clock::SimClock;
@@ -22,6 +22,10 @@ pub enum Variant {
     WithoutOwnerCheck,
     /// Counts fencing tokens from 1, and starts again after ten.
     CountsAnew,
+    /// Says of some firings that they were started, and they were not.
+    Refuses,
+    /// Grants a firing that comes after a delay before that.
+    Impatient,
 }
 
 impl Variant {
@@ -75,6 +79,14 @@ impl Broken {
     }
 }
 
+fn without_delay(claim: &Claim) -> Claim {
+    let (token, owner) = (claim.token().clone(), claim.owner());
+    Claim::new(claim.task().clone(), claim.fire_time(), token, owner)
+        .with_ttl(claim.ttl())
+        .with_early(claim.early())
+        .with_late(claim.late())
+}
+
 #[async_trait]
 impl Lock for Broken {
     async fn acquire(&self, claim: &Claim) -> Result<Acquired> {
@@ -87,7 +99,19 @@ impl Lock for Broken {
                 }
             });
         }
-        let answer = self.lock_of(claim.task()).acquire(claim).await?;
+        if self.variant == Variant::Refuses && claim.fire_time().timestamp() % 30 == 10 {
+            return Ok(Acquired::AlreadyFired {
+                owner: "nobody".to_owned(),
+                status: RunStatus::Succeeded,
+            });
+        }
+        let answer = match self.variant {
+            Variant::Impatient => {
+                let impatient = without_delay(claim);
+                self.lock_of(claim.task()).acquire(&impatient).await?
+            }
+            _ => self.lock_of(claim.task()).acquire(claim).await?,
+        };
         let Acquired::Granted(mut grant) = answer else {
             return Ok(answer);
         };

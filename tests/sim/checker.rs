@@ -65,6 +65,8 @@ impl Violation {
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
     pub violations: Vec<Violation>,
+    /// How many firings had to be started, whatever went wrong.
+    pub expected_firings: u64,
     /// How often a promise was broken whose assumptions were broken before.
     pub excused: BTreeMap<&'static str, u64>,
 }

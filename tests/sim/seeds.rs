@@ -38,6 +38,7 @@ pub fn seeds(usual: Range<u64>) -> Range<u64> {
 pub struct Summary {
     pub simulated: u64,
     pub coverage: Coverage,
+    pub expected_firings: u64,
     pub excused: BTreeMap<&'static str, u64>,
     pub failures: Vec<Failure>,
 }
@@ -79,6 +80,7 @@ fn judge(seed: u64, variant: Variant, summary: &Mutex<Summary>) {
     coverage.add(&record);
     let mut summary = summary.lock().unwrap();
     summary.simulated += 1;
+    summary.expected_firings += verdict.expected_firings;
     summary.coverage.merge(&coverage);
     for (what, count) in verdict.excused {
         *summary.excused.entry(what).or_default() += count;
@@ -103,7 +105,8 @@ fn judge(seed: u64, variant: Variant, summary: &Mutex<Summary>) {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} seeds", self.simulated)?;
+        let (seeds, firings) = (self.simulated, self.expected_firings);
+        writeln!(f, "{seeds} seeds, {firings} firings that had to start")?;
         for (what, count) in &self.excused {
             writeln!(f, "  {count} × {what}")?;
         }

@@ -10,8 +10,9 @@ use crate::checker::{Verdict, Violation};
 use crate::fleet::{AFTER, MISFIRE, TASKS};
 use crate::history::{Firing, Life, Millis, What};
 
-/// From this many on, fire times are not counted one by one.
-const UNCOUNTED: u64 = 1000;
+/// From this many on, fire times are not counted one by one: of those that are passed over at once,
+/// two are still decided alone, before the gap.
+const UNCOUNTED: u64 = 998;
 /// How long before a crash decisions may have been open: a run, and a claim until it is too late.
 const OPEN: Millis = MISFIRE + 5_000;
 /// A step of the clock is noticed within this.
@@ -103,11 +104,12 @@ fn missing(facts: &Facts<'_>, life: &Lifetime, task: usize, decided: &[(i64, u64
     {
         return Some(first);
     }
-    for pair in decided.windows(2) {
+    for (i, pair) in decided.windows(2).enumerate() {
         let ((from, _), (to, count)) = (pair[0], pair[1]);
-        let gap = (to - from) / period;
-        let is_covered = gap as u64 == count || (count >= UNCOUNTED && gap as u64 >= count);
-        if !is_covered && from + period <= until {
+        let about = &decided[i.saturating_sub(2)..=i + 1];
+        let is_passed_over = about.iter().any(|(_, count)| *count >= UNCOUNTED);
+        let is_covered = ((to - from) / period) as u64 == count;
+        if !is_covered && !is_passed_over && from + period <= until {
             return Some(from + period);
         }
     }

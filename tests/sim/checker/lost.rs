@@ -26,8 +26,11 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
             let is_taken = facts.grants.iter().any(|g| g.firing == firing)
                 || facts.starts.iter().any(|s| s.firing == firing);
             let mut lives = facts.lives.iter();
-            if let Some(life) = lives.find(|life| !is_taken && could_run(facts, life, firing)) {
-                verdict.note(Violation::Lost(firing, life.life.instance), None);
+            if let Some(life) = lives.find(|life| could_run(facts, life, firing)) {
+                verdict.expected_firings += 1;
+                if !is_taken {
+                    verdict.note(Violation::Lost(firing, life.life.instance), None);
+                }
             }
         }
     }
@@ -61,17 +64,19 @@ fn could_run(facts: &Facts<'_>, life: &Lifetime, firing: Firing) -> bool {
     let period = TASKS[firing.task].2;
     let is_newest = from <= due || due + period > from + RECONNECTS;
     let until = from + REACHES;
+    let is_other = |other: Firing| other.task == firing.task && other != firing;
     let is_free = !facts.grants.iter().any(|grant| {
         let is_in_the_way = match grant.firing.instant < firing.instant {
             true => grant.held_until > due - SETTLES,
-            // Overtaken: another instance was behind in time, and asked for the next one only.
+            // Overtaken: another instance began with the next one.
             false => grant.at < from + RECONNECTS,
         };
-        grant.firing.task == firing.task && is_in_the_way && grant.at < until
+        is_other(grant.firing) && is_in_the_way && grant.at < until
     });
-    let is_quiet = !facts.bodies.iter().any(|body| {
-        body.firing.task == firing.task && body.to > due - SETTLES && body.from < until
-    });
+    let is_quiet = !facts
+        .bodies
+        .iter()
+        .any(|body| is_other(body.firing) && body.to > due - SETTLES && body.from < until);
     // Somebody who starts without a marker begins with the present.
     let has_marker = facts.grants.iter().any(|grant| {
         grant.firing.task == firing.task
