@@ -99,7 +99,7 @@ impl Lock for Broken {
                 }
             });
         }
-        if self.variant == Variant::Refuses && claim.fire_time().timestamp() % 30 == 10 {
+        if self.variant == Variant::Refuses && claim.fire_time().timestamp() % 10 == 0 {
             return Ok(Acquired::AlreadyFired {
                 owner: "nobody".to_owned(),
                 status: RunStatus::Succeeded,

@@ -14,8 +14,8 @@ use crate::plan::{END, STOP};
 const REACHES: Millis = 2_500;
 /// How long after a fault a connection may take to be replaced: two time-outs, and the way.
 const RECONNECTS: Millis = 1_500;
-/// How long before a fire time a run must be over, so that its end is known everywhere.
-const SETTLES: Millis = 1_500;
+/// How long before a fire time a run must be over, so that its instance has heard of its release.
+const SETTLES: Millis = 300;
 /// By how much the clocks of instance and store may differ. The lock grants a second before.
 const SKEW: Millis = 900;
 
@@ -92,14 +92,14 @@ fn due(facts: &Facts<'_>, life: &Lifetime, firing: Firing) -> Option<Millis> {
     let clock = facts.clock(life.life.instance);
     let due = clock.when(firing.instant, 0);
     let is_exact = (0..=1).contains(&(clock.read(due) - firing.instant));
+    let store = &facts.record.store_clock;
     let (before, after) = (due - 6_000, due + MISFIRE);
-    let is_steady = facts
-        .record
-        .clocks
-        .iter()
-        .chain([&facts.record.store_clock])
-        .all(|clock| !clock.has_stepped(before, after));
-    let skew = clock.read(due) - facts.record.store_clock.read(due);
+    let are_own_steady = !clock.has_stepped(before, after) && !store.has_stepped(before, after);
+    // Others may begin with the next instant as their clocks are set forward.
+    let (before, after) = (due - RECONNECTS, due + RECONNECTS);
+    let mut others = facts.record.clocks.iter();
+    let is_steady = are_own_steady && others.all(|clock| !clock.has_stepped(before, after));
+    let skew = clock.read(due) - store.read(due);
     // It had not come before, on a clock that was set back since.
     let mut steps = clock.steps.iter().filter(|(at, _)| *at <= due);
     let is_first = steps.all(|(at, _)| clock.read(at - 1) < firing.instant);
