@@ -14,8 +14,8 @@ pub const END: Millis = 46_000;
 
 /// The shortest way of a message: not less than a tick of the simulation, so that no host hears of
 /// what another has not done yet.
-pub const SHORTEST_WAY: Millis = 10;
-const LONGEST_USUAL_WAY: Millis = 50;
+pub const SHORTEST_WAY: Millis = 20;
+const LONGEST_USUAL_WAY: Millis = 60;
 
 /// One deed of the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]

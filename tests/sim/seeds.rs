@@ -16,7 +16,7 @@ const SEEDS: &str = "TASKLOCK_SIM_SEEDS";
 const THREADS: usize = 2;
 /// How much of a history is shown.
 const LAST_LINES: usize = 60;
-const MOST_SHOWN: usize = 100;
+const MOST_SHOWN: usize = 3;
 
 /// The seeds that the environment asks for, else the usual ones.
 pub fn seeds(usual: Range<u64>) -> Range<u64> {

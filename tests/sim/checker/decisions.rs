@@ -93,9 +93,15 @@ fn missing(facts: &Facts<'_>, life: &Lifetime, task: usize, decided: &[(i64, u64
     let period = TASKS[task].2;
     let clock = facts.clock(life.life.instance);
     let end = life.to.min(crate::plan::END);
-    let slack = if life.has_stopped { NOTICED } else { OPEN };
-    let until = clock.read(end) - slack;
     let is_steady = !clock.has_stepped(0, end);
+    let until = if life.has_stopped {
+        (clock.read(end) - NOTICED).min(clock.read(end - NOTICED))
+    } else if is_steady {
+        clock.read(end) - OPEN
+    } else {
+        // A clock that was set forward lets firings wait for the store's for as long.
+        return None;
+    };
     let begun = clock.read(life.from) + MARKER_AHEAD;
     let first = instants(task).into_iter().find(|t| *t >= begun);
     // With steps, nobody but the instance knows where it began.
