@@ -143,7 +143,7 @@ impl Instance {
         }
         match rng.random_range(0..20) {
             0 => Err(TaskError::new("a simulated failure")),
-            1 => panic!("{PANIC}"),
+            1 => std::panic::panic_any(PANIC),
             _ => Ok(()),
         }
     }

@@ -259,7 +259,7 @@ fn keep_simulated_panics_quiet() {
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if info.payload_as_str() != Some(fleet::PANIC) {
+            if info.payload().downcast_ref::<&str>() != Some(&fleet::PANIC) {
                 UNEXPECTED.set(UNEXPECTED.get() + 1);
                 usual(info);
             }
