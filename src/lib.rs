@@ -9,6 +9,7 @@ mod event;
 mod lock;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod random;
 mod schedule;
 mod scheduler;
 mod task;

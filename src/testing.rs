@@ -32,3 +32,5 @@ mod observer;
 pub use clock::{SkewedClock, TestClock};
 pub use conformance::{LockUnderTest, lock_conformance};
 pub use observer::RecordingObserver;
+
+pub use crate::random::seeded::seed_randomness;

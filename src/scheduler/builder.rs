@@ -10,9 +10,10 @@ use chrono_tz::Tz;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Observer, Observers};
 use crate::lock::Lock;
+use crate::random::random_bits;
 use crate::schedule::DstPolicy;
 use crate::scheduler::Scheduler;
-use crate::scheduler::engine::{Engine, random_bits};
+use crate::scheduler::engine::Engine;
 use crate::time::{Clock, SystemClock};
 
 /// What a scheduler is made of. [`build`](SchedulerBuilder::build) checks it all.

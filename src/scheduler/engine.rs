@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Decision, Event};
 use crate::lock::lease::Renewer;
 use crate::lock::{LastFired, Lock};
+use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
 use crate::scheduler::health::Health;
@@ -358,17 +359,4 @@ impl Drop for BackToIdle<'_> {
             .0
             .change_state(&[SchedulerState::Starting], SchedulerState::Idle);
     }
-}
-
-/// 128 bits from the system's source of randomness.
-pub(crate) fn random_bits() -> Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| {
-        Error::new(
-            ErrorKind::InvalidConfig,
-            "the system gives no random numbers",
-        )
-        .with_source(e)
-    })?;
-    Ok(u128::from_ne_bytes(bytes))
 }

@@ -364,3 +364,16 @@ async fn instances_on_files_keep_the_delay_between_them() {
     let dir = tempfile::tempdir().unwrap();
     holds_on(|| Arc::new(FileLock::open(dir.path()).unwrap())).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_release_on_its_way_does_not_name_the_instant_that_has_just_run() {
+    let clock = Arc::new(TestClock::at(START));
+    let lock = ScriptedLock::new(MemoryLock::with_clock(clock.clone()));
+    // The second run's end is noted a little later than the scheduler asks for it.
+    lock.next(LockOperation::Release, [Fault::None, Fault::NotSent]);
+    let bench = Bench::on(clock, lock, |builder| builder);
+    bench.task("t", "@after 10s", |_| async { Ok(()) });
+    bench.start().await;
+    pass(35.0).await;
+    assert_eq!(bench.seen.decisions("t"), [Decision::Started; 4]);
+}

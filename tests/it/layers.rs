@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOMAIN: &[&str] = &["error", "schedule", "time"];
+const DOMAIN: &[&str] = &["error", "random", "schedule", "time"];
 const CONTRACTS: &[&str] = &[
     "task",
     "base_task",
@@ -21,6 +21,7 @@ const CONTRACTS: &[&str] = &[
 /// layers whole.
 const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("error", &[DOMAIN]),
+    ("random", &[DOMAIN]),
     ("schedule", &[DOMAIN]),
     ("time", &[]),
     ("task", &[DOMAIN, CONTRACTS]),

@@ -18,7 +18,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::error::Error;
-use crate::lock::{Acquired, Holder, Lock};
+use crate::lock::{Acquired, Holder, LastFired, Lock, RunStatus};
 use crate::scheduler::claiming::line::{Firing, next_in_line};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
@@ -100,7 +100,10 @@ pub(crate) async fn plan_next(engine: &Arc<Engine>, entry: &Entry) {
     let last = known
         .ok()
         .and_then(|known| known.into_iter().next().flatten());
-    let end = last.and_then(|last| last.ended_at);
+    // While our release is on its way, the end noted is that of the run before, and would name the
+    // instant that has just run here.
+    let has_ended = |last: &LastFired| last.status != RunStatus::Running;
+    let end = last.filter(has_ended).and_then(|last| last.ended_at);
     let look = Look {
         wait: delay,
         fire_time: end.and_then(|end| entry.schedule.next_after(end)),
