@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::defence::{self, Defence};
 use crate::event::{Decision, Event};
 use crate::lock::LastFired;
 use crate::scheduler::claiming::{self, Firing};
@@ -255,6 +256,7 @@ fn first_fire_time(
         return Some(after_last.map_or(now, |next| next.max(now)));
     }
     let threshold = TimeDelta::from_std(entry.patience()).unwrap_or_default();
+    let last = last.filter(|_| defence::holds(Defence::CatchUp));
     let last = last.and_then(|last| last.fire_time);
     let from = last.map_or(now, |last| last.max(now - threshold));
     entry.schedule.next_after(from)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind};
 use crate::event::Decision;
 use crate::lock::lease::Lease;
@@ -138,6 +139,9 @@ impl<'a> Batch<'a> {
                     open.give_up(engine, Decision::StoreDown);
                     return None;
                 }
+                if !defence::holds(Defence::SameToken) {
+                    open.claim.token = Token::from_bits(engine.random());
+                }
                 let wait = open.retry_after;
                 open.retry_after = (wait * 2).min(LAST_RETRY);
                 return self.ask_again(open, wait, Hold::Store, Decision::StoreDown);
@@ -149,7 +153,13 @@ impl<'a> Batch<'a> {
     fn take_grant(&self, open: Open, grant: Grant, sent_at: Duration) -> Option<Open> {
         let engine = self.engine;
         let Open { firing, claim, .. } = &open;
-        let lease = Lease::new(grant, sent_at);
+        let counts = defence::holds(Defence::CountFromRequest);
+        let from = if counts {
+            sent_at
+        } else {
+            engine.settings.clock.monotonic()
+        };
+        let lease = Lease::new(grant, from);
         if engine.aborting.is_cancelled() || engine.state() == SchedulerState::Stopped {
             // The answer outlasted the stop. Before that, a firing granted is run, and drained:
             // the others have been told that it is taken, and would not ask for it again.

@@ -19,14 +19,29 @@ pub fn find(record: &Record<'_>, breaches: &mut Vec<Breach>) {
             let key = (process.who.as_str(), *task);
             let decided = decisions.get(&key).map_or(&[][..], Vec::as_slice);
             let is_first = |l: &&Line| l.what == What::Due && l.who == key.0 && l.task == *task;
-            let Some(first) = record.lines.iter().filter(is_first).find(|l| l.at >= process.up)
+            let Some(first) = record
+                .lines
+                .iter()
+                .filter(is_first)
+                .find(|l| l.at >= process.up)
             else {
                 continue;
             };
             // The timer announces what it knows just before the scheduler says that it is up.
-            let known = record.lines.iter().filter(is_first).take_while(|l| l.at < process.up);
+            let known = record
+                .lines
+                .iter()
+                .filter(is_first)
+                .take_while(|l| l.at < process.up);
             let first = known.last().unwrap_or(first);
-            of_task(record, first, *period, horizon(record, process), decided, breaches);
+            of_task(
+                record,
+                first,
+                *period,
+                horizon(record, process),
+                decided,
+                breaches,
+            );
         }
     }
     runs(record, breaches);

@@ -331,7 +331,12 @@ fn stale_effects(record: &Record<'_>, breaches: &mut Vec<Breach>) {
         .holds
         .iter()
         .filter(|h| h.was_granted)
-        .map(|h| ((h.who.as_str(), h.task.as_str(), h.instant), h.trusted_until))
+        .map(|h| {
+            (
+                (h.who.as_str(), h.task.as_str(), h.instant),
+                h.trusted_until,
+            )
+        })
         .collect();
     for act in record.of(What::Act) {
         let key = (act.who.as_str(), act.task.as_str(), act.instant);

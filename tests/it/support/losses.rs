@@ -132,7 +132,10 @@ impl<'a, 'r> Search<'a, 'r> {
             .any(|h| h.touches(early, decision.at.min(in_time)));
         let is_able = process.longest_able(due + rules.skew, in_time.min(decision.at)) > rules.able;
         let is_untrue = match decision.word.as_str() {
-            "fired_elsewhere" => !self.is_leapt_over(decision, due, period_ms),
+            "fired_elsewhere" => {
+                !self.is_leapt_over(decision, due, period_ms)
+                    && !self.is_displaced(decision, due, period_ms)
+            }
             "overlap" => !is_held,
             "misfired" => is_able && !is_held,
             "store_down" => is_able,
@@ -157,6 +160,20 @@ impl<'a, 'r> Search<'a, 'r> {
         })
     }
 
+    /// Whether a lease of an older instant lasted until the next instant came due: the newest of
+    /// those that wait for the end of a lease is run, and the lock says of others that it is.
+    fn is_displaced(&self, decision: &Line, due: u64, period_ms: i64) -> bool {
+        let next = self.record.moment(decision.instant + period_ms);
+        let next = next.saturating_sub(self.record.rules.skew + PROMPT);
+        let is_late = |h: &Hold| {
+            h.who == decision.who && h.instant == decision.instant && h.last_answer == "superseded"
+        };
+        let is_held =
+            |h: &Hold| h.instant < decision.instant && h.touches(due, due + 1) && h.until > next;
+        let task = decision.task.as_str();
+        self.of_task(task).any(is_late) && self.of_task(task).any(is_held)
+    }
+
     /// Whether a process that came up should have caught up on an instant, and never spoke of it.
     fn is_left_out(&self, process: &Process, task: &str, instant: i64, period_ms: i64) -> bool {
         let rules = self.record.rules;
@@ -172,9 +189,9 @@ impl<'a, 'r> Search<'a, 'r> {
             return false;
         }
         let is_forgotten = |at: &u64| (due.saturating_sub(60_000_000)..up).contains(at);
-        let before = self.of_task(task).any(|h| {
-            h.was_granted && h.instant < instant && h.from < up && h.freed.is_some()
-        });
+        let before = self
+            .of_task(task)
+            .any(|h| h.was_granted && h.instant < instant && h.from < up && h.freed.is_some());
         let newer = self
             .of_task(task)
             .any(|h| h.instant > instant && h.from < up + PROMPT && h.may_have_held);

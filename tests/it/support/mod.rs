@@ -3,6 +3,7 @@
 mod accounts;
 mod bench;
 pub mod checker;
+mod checker_tests;
 pub mod faults;
 pub mod history;
 mod holds;

@@ -84,7 +84,10 @@ impl Fleet {
             panic!("a fleet needs a program");
         };
         let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         command.env(replica::CONFIG, replica::config(&self.plan, &place));
         if let Some(mutant) = &self.plan.mutant {
             command.env("TASKLOCK_MUTANT", mutant);

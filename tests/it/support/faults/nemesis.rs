@@ -65,7 +65,7 @@ impl<'a> Nemesis<'a> {
             self.fleet.revive();
             self.undo_those_due(Instant::now()).await;
             if Instant::now() >= next && !kinds.is_empty() {
-                let kind = kinds[self.random.below(kinds.len())];
+                let kind = self.choose(&kinds);
                 self.strike(kind).await;
                 next = self.pause();
             }
@@ -76,6 +76,17 @@ impl<'a> Nemesis<'a> {
             self.fleet.start(i, None);
         }
         self.fleet.history.note_of("*", What::Calm, "-");
+    }
+
+    fn choose(&mut self, kinds: &[FaultKind]) -> FaultKind {
+        let mut left = self.random.below(kinds.iter().map(|k| k.weight()).sum());
+        for kind in kinds {
+            if left < kind.weight() {
+                return *kind;
+            }
+            left -= kind.weight();
+        }
+        kinds[0]
     }
 
     fn pause(&mut self) -> Instant {
@@ -149,7 +160,15 @@ impl<'a> Nemesis<'a> {
         self.fleet.history.note_of("*", What::Fault, kind.as_str());
         match kind {
             FaultKind::Kill => {
-                let i = self.random.below(self.fleet.replicas.len());
+                let mut i = self.random.below(self.fleet.replicas.len());
+                if !self.fleet.is_running(i) && self.random.percent(80) {
+                    // Else few would be stopped for long.
+                    let all = 0..self.fleet.replicas.len();
+                    i = all
+                        .into_iter()
+                        .find(|i| self.fleet.is_running(*i))
+                        .unwrap_or(i);
+                }
                 self.fleet.kill(i);
                 let down = match self.random.percent(50) {
                     true => 0,
@@ -166,7 +185,9 @@ impl<'a> Nemesis<'a> {
             }
             FaultKind::Stop => {
                 let long = self.random.percent(40);
-                let ms = self.random.within(if long { 2000..9000 } else { 200..2000 });
+                let ms = self
+                    .random
+                    .within(if long { 2000..9000 } else { 200..2000 });
                 self.stop(ms);
             }
             FaultKind::Pause => {

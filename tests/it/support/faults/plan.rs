@@ -68,6 +68,18 @@ impl FaultKind {
         FaultKind::Scripts,
     ];
 
+    /// How often it comes, beside others. A fleet that is killed all the time is never stopped for
+    /// long.
+    pub fn weight(self) -> usize {
+        match self {
+            FaultKind::Stop => 5,
+            FaultKind::Kill => 4,
+            FaultKind::Cut | FaultKind::Reply | FaultKind::BlackHole | FaultKind::Latency => 3,
+            FaultKind::Pause | FaultKind::Stall => 2,
+            _ => 1,
+        }
+    }
+
     /// Reads `kill,stop`; `default` and `none` are words too.
     pub fn parse_list(text: &str) -> Result<Vec<FaultKind>, String> {
         let mut kinds = Vec::new();

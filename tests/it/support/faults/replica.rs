@@ -140,7 +140,13 @@ impl Observer for Scribe {
         let Self(history) = self;
         let note = |what, run: &tasklock::RunFacts, word: &str| {
             let instant = run.fire_time.timestamp_millis();
-            history.note(what, run.task.as_str(), instant, run.fencing_token.get(), word);
+            history.note(
+                what,
+                run.task.as_str(),
+                instant,
+                run.fencing_token.get(),
+                word,
+            );
         };
         match event {
             Event::SchedulerStarted { .. } => history.note(What::Up, "-", 0, 0, "-"),

@@ -156,7 +156,9 @@ async fn sample(plan: Plan, path: std::path::PathBuf, url: String) {
                 continue;
             };
             let token = String::from_utf8_lossy(token);
-            let number = token.get(..15).and_then(|t| u64::from_str_radix(t, 16).ok());
+            let number = token
+                .get(..15)
+                .and_then(|t| u64::from_str_radix(t, 16).ok());
             let line = history::Line {
                 at,
                 who: "*".to_owned(),
