@@ -70,13 +70,30 @@ fn run_once(options: &[String]) -> Result<bool, String> {
     Ok(outcome.is_clean())
 }
 
-fn execute(plan: Plan, keep: Option<PathBuf>) -> Result<support::faults::Outcome, String> {
+fn execute(mut plan: Plan, keep: Option<PathBuf>) -> Result<support::faults::Outcome, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
+    if plan.faults.contains(&FaultKind::Clock) {
+        plan.clock_shim = Some(build_clock(dir.path())?);
+    }
     let outcome = runtime.block_on(run(plan, dir.path()));
     if let Some(path) = keep {
         let kept = std::fs::copy(dir.path().join("history"), &path);
         kept.map_err(|e| format!("{}: {e}", path.display()))?;
     }
     Ok(outcome)
+}
+
+/// Builds what lets the server's clock be stepped.
+fn build_clock(dir: &std::path::Path) -> Result<String, String> {
+    let (source, object) = (dir.join("clock.c"), dir.join("clock.so"));
+    std::fs::write(&source, include_str!("../clock.c")).map_err(|e| e.to_string())?;
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-o"]);
+    cc.arg(&object).arg(&source).arg("-ldl");
+    match cc.status() {
+        Ok(status) if status.success() => Ok(object.display().to_string()),
+        Ok(status) => Err(format!("cc: {status}")),
+        Err(e) => Err(format!("steps of the clock need a C compiler: cc: {e}")),
+    }
 }

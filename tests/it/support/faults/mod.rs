@@ -1,6 +1,9 @@
 //! A fleet of processes on one Redis, and a nemesis that breaks things: used by a test, and by
 //! `bench/faults`, which does it for longer.
 
+// A short test uses less of it than long runs do.
+#![allow(dead_code, unused_imports)]
+
 mod body;
 mod fleet;
 mod nemesis;

@@ -243,7 +243,8 @@ impl<'a> Nemesis<'a> {
                 self.server.restart();
             }
             FaultKind::Clock => {
-                let ms = self.random.within(100..800) as i64;
+                // From one end to the other less than the margin of a lease.
+                let ms = self.random.within(100..450) as i64;
                 let by = if self.random.percent(50) { ms } else { -ms };
                 self.set_clock(by);
                 let back = self.random.within(500..4000);
@@ -293,7 +294,10 @@ impl<'a> Nemesis<'a> {
 
     fn set_clock(&self, by_ms: i64) {
         if let Some(path) = &self.clock_file {
-            std::fs::write(path, (by_ms * 1000).to_ne_bytes()).unwrap();
+            use std::os::unix::fs::FileExt;
+            // In place: the server has it mapped.
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.write_all_at(&(by_ms * 1000).to_ne_bytes(), 0).unwrap();
         }
     }
 

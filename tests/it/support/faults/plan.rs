@@ -47,7 +47,7 @@ faults! {
     Flush = "flush",
     /// The server is killed, and comes back without its data.
     Restart = "restart",
-    /// The server's clock steps by up to 0.8 s, and back.
+    /// The server's clock steps by up to 0.45 s to either side, and back.
     Clock = "clock",
 }
 
