@@ -36,6 +36,11 @@ fn about_a_renewal(plan: &mut Plan) {
     plan.pause = 200..500;
 }
 
+/// New processes live long enough to catch up.
+fn time_to_live(plan: &mut Plan) {
+    plan.pause = 4000..6500;
+}
+
 /// Runs that outlive a lease that cannot be renewed.
 fn longer_than_leases(plan: &mut Plan) {
     for task in plan.tasks.iter_mut().skip(5) {
@@ -74,16 +79,16 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "order",
         faults: "killall",
-        seconds: 40,
+        seconds: 60,
         shown_by: &[Kind::Lost],
-        change: as_it_is,
+        change: time_to_live,
     },
     Mutant {
         name: "catch-up",
         faults: "killall",
-        seconds: 30,
+        seconds: 60,
         shown_by: &[Kind::Lost],
-        change: as_it_is,
+        change: time_to_live,
     },
     Mutant {
         name: "look-before-poll",

@@ -238,6 +238,11 @@ fn an_instant_that_a_new_process_passes_over_is_lost() {
     }
     assert_eq!(found(&caught_up), []);
     assert_eq!(found(&all), [("lost", 2)]);
+    // It knows of both, and takes the newer one first.
+    caught_up.retain(|part| !part.contains("start t 8000 "));
+    caught_up.push("9700000 a.2 due t 9000 0 -\n".to_owned());
+    caught_up.push("9990000 a.2 decision t 8000 1 fired_elsewhere\n".to_owned());
+    assert_eq!(found(&caught_up), [("lost", 1)]);
 }
 
 #[test]

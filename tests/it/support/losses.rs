@@ -122,11 +122,11 @@ impl<'a, 'r> Search<'a, 'r> {
         let early = due.saturating_sub(rules.skew + PROMPT);
         let task = decision.task.as_str();
         let in_time = due + rules.misfire_threshold;
-        if !process.is_alive(due + rules.skew, decision.at)
-            || process.is_stopped(early, decision.at.min(in_time))
-        {
+        if process.is_stopped(early, decision.at.min(in_time)) {
             return None;
         }
+        // One that came up later may have had two newer ones to run.
+        let was_there = process.is_alive(due + rules.skew, decision.at);
         let is_held = self
             .of_task(task)
             .any(|h| h.touches(early, decision.at.min(in_time)));
@@ -137,8 +137,8 @@ impl<'a, 'r> Search<'a, 'r> {
                     && !self.is_displaced(decision, due, period_ms)
             }
             "overlap" => !is_held,
-            "misfired" => is_able && !is_held,
-            "store_down" => is_able,
+            "misfired" => was_there && is_able && !is_held,
+            "store_down" => was_there && is_able,
             _ => false,
         };
         let (who, word) = (&decision.who, &decision.word);
