@@ -4,6 +4,7 @@
 #[cfg(feature = "admin")]
 pub mod admin;
 mod base_task;
+mod defence;
 mod error;
 mod event;
 mod lock;

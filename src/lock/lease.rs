@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::defence::{self, Defence};
 use crate::event::LeaseLoss;
 use crate::lock::{Grant, Lock, Renewed, Token};
 use crate::time::Clock;
@@ -25,6 +26,9 @@ use crate::time::Clock;
 /// second (1 % clock drift, scheduling, the time to cancel), but never more than a third, so that
 /// a renewal comes before it.
 fn margin(ttl: Duration) -> Duration {
+    if !defence::holds(Defence::Margin) {
+        return Duration::ZERO;
+    }
     (ttl / 10).max(Duration::from_secs(1)).min(ttl / 3)
 }
 
@@ -232,6 +236,8 @@ impl Renewer {
         let sent_at = self.clock.monotonic();
         let answers = self.lock.renew_all(&grants).await;
         let now = self.clock.monotonic();
+        let counts = defence::holds(Defence::CountFromRequest);
+        let sent_at = if counts { sent_at } else { now };
         let mut leases = self.leases();
         for (lease, answer) in due.iter().zip(answers) {
             let Some(entry) = leases.entries.get_mut(&lease.grant().token) else {

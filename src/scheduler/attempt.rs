@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::defence::{self, Defence};
 use crate::lock::lease::Lease;
 use crate::task::{CancelReason, RunControl, TaskResult};
 use crate::time::Clock;
@@ -48,9 +49,10 @@ pub(crate) async fn guard(
     let mut drop_at: Option<Duration> = None;
 
     poll_fn(move |cx| {
+        let mut looks = defence::holds(Defence::LookBeforePoll);
         loop {
             let now = clock.monotonic();
-            if lease.loss(now).is_some() {
+            if std::mem::replace(&mut looks, true) && lease.loss(now).is_some() {
                 control.cancel(CancelReason::LeaseLost);
                 return Poll::Ready(drop_body(&mut body, CancelReason::LeaseLost));
             }
@@ -139,6 +141,13 @@ fn drop_body(body: &mut Option<Body>, reason: CancelReason) -> End {
 /// Drops the future. What it owns may panic in its own drop.
 fn drop_quietly(body: &mut Option<Body>) -> Result<(), String> {
     let body = body.take();
+    if !defence::holds(Defence::DropBeforeRelease) {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            drop(body);
+        });
+        return Ok(());
+    }
     catch_unwind(AssertUnwindSafe(|| drop(body))).map_err(|panic| panic_text(panic.as_ref()))
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::defence::{self, Defence};
 use crate::event::{Decision, Event};
 use crate::lock::{LastFired, RunStatus};
 use crate::scheduler::claiming::{self, Firing};
@@ -273,7 +274,7 @@ fn first_fire_time(
         fire_time: Some(fired),
         status,
         ..
-    }) = last
+    }) = last.filter(|_| defence::holds(Defence::CatchUp))
     else {
         return entry.schedule.next_after(now);
     };

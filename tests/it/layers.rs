@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOMAIN: &[&str] = &["error", "random", "schedule", "time"];
+const DOMAIN: &[&str] = &["defence", "error", "random", "schedule", "time"];
 const CONTRACTS: &[&str] = &[
     "task",
     "base_task",
@@ -20,6 +20,7 @@ const CONTRACTS: &[&str] = &[
 /// A module, and what it may import beside itself: modules of its own layer one by one, lower
 /// layers whole.
 const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
+    ("defence", &[]),
     ("error", &[DOMAIN]),
     ("random", &[DOMAIN]),
     ("schedule", &[DOMAIN]),

@@ -15,6 +15,7 @@ mod after;
 mod attempts;
 mod claims;
 mod cli;
+mod faults;
 mod file_lock;
 mod fleet;
 mod layers;

@@ -4,16 +4,52 @@ use std::sync::LazyLock;
 
 use deadpool_redis::redis::{self, Cmd, Pipeline, RedisError, Value};
 
+use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind};
 use crate::lock::redis::connection::{Channel, Replies};
 use crate::lock::redis::fault::{self, Fault, Phase};
 
-pub(super) static ACQUIRE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("acquire", include_str!("acquire.lua")));
-pub(super) static RENEW: LazyLock<Script> =
-    LazyLock::new(|| Script::new("renew", include_str!("renew.lua")));
-pub(super) static RELEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("release", include_str!("release.lua")));
+pub(super) static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
+    let text = include_str!("acquire.lua");
+    let text = without(
+        Defence::Marker,
+        text,
+        "local v = ",
+        "redis.call('DEL', sk) local v = ",
+    );
+    let fence = "math.max((tonumber(f) or 0) + 1, us)";
+    let text = without(
+        Defence::FenceFromClock,
+        text,
+        fence,
+        "(tonumber(f) or 0) + 1",
+    );
+    Script::new("acquire", text)
+});
+pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    let text = include_str!("renew.lua");
+    let text = without(
+        Defence::RunningOnly,
+        text,
+        "lt == tok and st == 'R'",
+        "lt == tok",
+    );
+    Script::new("renew", text)
+});
+pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    let text = include_str!("release.lua");
+    let owner = "  if v[1] == tok then\n";
+    let text = without(Defence::OwnerCheck, text, owner, "  if v[1] then\n");
+    Script::new("release", text)
+});
+
+/// A script in which a defence, if it does not hold, is replaced.
+fn without(defence: Defence, text: &'static str, part: &str, instead: &str) -> &'static str {
+    match defence::holds(defence) {
+        true => text,
+        false => text.replacen(part, instead, 1).leak(),
+    }
+}
 
 pub(super) static RESUME: LazyLock<Script> =
     LazyLock::new(|| Script::new("resume", include_str!("resume.lua")));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Decision, Event};
 use crate::lock::lease::Lease;
@@ -156,6 +157,9 @@ impl<'a> Batch<'a> {
                     open.give_up(engine, Decision::StoreDown);
                     return None;
                 }
+                if !defence::holds(Defence::SameToken) {
+                    open.claim.token = Token::from_bits(engine.random());
+                }
                 let wait = open.retry_after;
                 open.retry_after = (wait * 2).min(LAST_RETRY);
                 return self.ask_again(open, wait, Hold::Store, Decision::StoreDown);
@@ -172,7 +176,13 @@ impl<'a> Batch<'a> {
         {
             note_spec(engine, &firing.entry, &before.spec, None);
         }
-        let lease = Lease::new(grant, sent_at);
+        let counts = defence::holds(Defence::CountFromRequest);
+        let from = if counts {
+            sent_at
+        } else {
+            engine.settings.clock.monotonic()
+        };
+        let lease = Lease::new(grant, from);
         if engine.aborting.is_cancelled() || engine.state() == SchedulerState::Stopped {
             // The answer outlasted the stop. Before that, a firing granted is run, and drained:
             // the others have been told that it is taken, and would not ask for it again.

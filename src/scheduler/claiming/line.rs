@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::defence::{self, Defence};
 use crate::event::Decision;
 use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::claiming::after;
@@ -42,7 +43,10 @@ impl Firing {
 }
 
 /// Settles firings that have come due, those that need the lock in one request. Never waits.
-pub(crate) fn dispatch(engine: &Arc<Engine>, firings: Vec<Firing>) {
+pub(crate) fn dispatch(engine: &Arc<Engine>, mut firings: Vec<Firing>) {
+    if !defence::holds(Defence::Order) {
+        firings.reverse();
+    }
     let mut to_claim = Vec::with_capacity(firings.len());
     for firing in firings {
         let displaced = firing.entry.slot().displace_held();

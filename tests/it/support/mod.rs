@@ -1,6 +1,14 @@
 //! What several test modules need.
 
+mod accounts;
 mod bench;
+pub mod checker;
+mod checker_tests;
+pub mod faults;
+pub mod history;
+mod holds;
+mod lifetimes;
+mod losses;
 pub mod proxy;
 pub mod redis_server;
 pub mod replica;

@@ -31,6 +31,8 @@ pub struct RedisOptions {
     pub is_tls: bool,
     /// More lines for its configuration.
     pub settings: Vec<String>,
+    /// Names and values for its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl RedisOptions {
@@ -118,6 +120,7 @@ impl RedisServer {
         std::fs::write(&config, self.config()).unwrap();
         let child = Command::new("redis-server")
             .arg(&config)
+            .envs(self.options.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
