@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::error::Error;
-use crate::lock::FencingToken;
+use crate::lock::{Diagnosis, FencingToken};
 use crate::schedule::Lint;
 use crate::task::{RunId, TaskName};
 
@@ -135,6 +135,11 @@ pub enum Event {
     StoreUp {
         /// How long it did not.
         down_for: Duration,
+    },
+    /// The lock's store was looked at, at the start.
+    StoreDiagnosed {
+        /// What it is and what is wrong with it.
+        diagnosis: Arc<Diagnosis>,
     },
     /// The scheduler takes no new firings.
     SchedulerDraining {

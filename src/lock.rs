@@ -6,6 +6,8 @@
 //! that run ended, and the last fencing token. `docs/guarantees.md` says what follows from that.
 
 mod claim;
+mod clock_offset;
+mod diagnosis;
 mod file;
 pub(crate) mod lease;
 mod memory;
@@ -25,6 +27,8 @@ use crate::error::Result;
 use crate::task::TaskName;
 
 pub use claim::{Claim, FencingToken, Grant, Token};
+pub use clock_offset::ClockOffset;
+pub use diagnosis::{Diagnosis, Finding, Severity};
 pub use file::FileLock;
 pub use memory::MemoryLock;
 #[cfg(feature = "redis")]
@@ -79,6 +83,12 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
     /// Finds out whether the lock can serve at all: reaches the store and its rights.
     async fn check(&self) -> Result<()>;
 
+    /// Looks at what the store is and what is wrong with it, for people. A scheduler asks once, at
+    /// its start, and writes warnings and errors into the log. Default: nothing is known.
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        Ok(Diagnosis::new(self.describe()))
+    }
+
     /// What this lock is and where, for logs: `redis at 127.0.0.1:6379/0`. Never with a secret.
     fn describe(&self) -> String;
 }
@@ -106,6 +116,9 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     }
     async fn check(&self) -> Result<()> {
         (**self).check().await
+    }
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        (**self).diagnose().await
     }
     fn describe(&self) -> String {
         (**self).describe()

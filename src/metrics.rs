@@ -292,6 +292,7 @@ impl Observer for Metrics {
             Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
+            | Event::StoreDiagnosed { .. }
             | Event::ClockStepped { .. } => {}
         }
     }

@@ -7,6 +7,7 @@
 use tracing::{debug, error, info, warn};
 
 use crate::event::{Decision, Event, Observer, Outcome};
+use crate::lock::Severity;
 use crate::schedule::Lint;
 
 /// Writes a log line for each event that somebody may look for.
@@ -124,6 +125,23 @@ impl Observer for LogObserver {
             Event::StoreUp { down_for } => {
                 info!(target: "tasklock", event = "backend.up", down_s = down_for.as_secs_f64(),
                     "Task lock store answers again");
+            }
+            Event::StoreDiagnosed { diagnosis } => {
+                let store = diagnosis.store();
+                for finding in diagnosis.findings() {
+                    let (subject, detail) = (finding.subject.as_str(), finding.text.as_str());
+                    match finding.severity {
+                        Severity::Ok => {}
+                        Severity::Warning => {
+                            warn!(target: "tasklock", event = "backend.finding", store, subject,
+                                detail, "Task lock store has a weakness");
+                        }
+                        Severity::Error => {
+                            error!(target: "tasklock", event = "backend.finding", store, subject,
+                                detail, "Task lock store has a fault");
+                        }
+                    }
+                }
             }
             Event::ClockStepped { by_ms } => {
                 warn!(target: "tasklock", event = "clock.stepped", by_ms, "Wall clock stepped");

@@ -4,7 +4,9 @@ mod address;
 mod builder;
 mod check;
 mod connection;
+mod diagnose;
 mod fault;
+mod info;
 mod keys;
 #[cfg(test)]
 mod model_test;
@@ -13,18 +15,21 @@ mod script;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use deadpool_redis::redis::{self, Pipeline, Value};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::redis::check::Demands;
 use crate::lock::redis::connection::{Channel, Server};
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
 use crate::lock::state::State;
-use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
+use crate::lock::{
+    Acquired, Claim, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+};
 use crate::task::TaskName;
+use crate::time::Clock;
 
 pub use builder::RedisLockBuilder;
 
@@ -78,8 +83,8 @@ struct Inner {
     claims: Channel,
     renewals: Channel,
     releases: Channel,
-    /// Advice is given once: checks may be many.
-    has_warned: AtomicBool,
+    demands: Demands,
+    clock: Arc<dyn Clock>,
 }
 
 impl RedisLock {
@@ -100,7 +105,7 @@ impl RedisLock {
         RedisLockBuilder::new(url)
     }
 
-    fn new(server: Arc<Server>, keys: Keys) -> Self {
+    fn new(server: Arc<Server>, keys: Keys, demands: Demands, clock: Arc<dyn Clock>) -> Self {
         let channel = || Channel::new(server.clone());
         Self {
             inner: Arc::new(Inner {
@@ -109,7 +114,8 @@ impl RedisLock {
                 renewals: channel(),
                 releases: channel(),
                 server,
-                has_warned: AtomicBool::new(false),
+                demands,
+                clock,
             }),
         }
     }
@@ -254,16 +260,21 @@ impl Lock for RedisLock {
 
     /// Tries everything that the lock will do, on keys of its own that end within a second.
     async fn check(&self) -> Result<()> {
+        let Inner { keys, demands, .. } = &*self.inner;
+        check::check(&self.borrowed(), keys, demands).await
+    }
+
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        let Inner {
+            keys,
+            demands,
+            clock,
+            ..
+        } = &*self.inner;
+        let mut diagnosis = Diagnosis::new(self.describe());
         let channel = self.borrowed();
-        let may_evict = check::check(&channel, &self.inner.keys).await?;
-        if may_evict && !self.inner.has_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                address = %channel.address(),
-                "this redis evicts keys when its memory is full, locks and the record of fired \
-                 instants included: set maxmemory-policy to noeviction"
-            );
-        }
-        Ok(())
+        diagnose::diagnose(&channel, keys, demands, &**clock, &mut diagnosis).await?;
+        Ok(diagnosis)
     }
 
     fn describe(&self) -> String {

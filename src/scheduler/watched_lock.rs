@@ -8,7 +8,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, LockOperation, LockResults, Observers};
-use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
+use crate::lock::{
+    Acquired, Claim, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+};
 use crate::scheduler::health::Health;
 use crate::task::TaskName;
 use crate::time::Clock;
@@ -165,6 +167,10 @@ impl Lock for WatchedLock {
 
     async fn check(&self) -> Result<()> {
         self.limited(self.lock.check()).await?
+    }
+
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        self.limited(self.lock.diagnose()).await?
     }
 
     fn describe(&self) -> String {

@@ -11,8 +11,10 @@ use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::RedisLock;
 use crate::lock::redis::address::Address;
+use crate::lock::redis::check::Demands;
 use crate::lock::redis::connection::Server;
 use crate::lock::redis::keys::Keys;
+use crate::time::{Clock, SystemClock};
 
 /// Settings of a [`RedisLock`]; made by [`RedisLock::builder`].
 #[must_use = "a builder does nothing until build() is called"]
@@ -24,6 +26,8 @@ pub struct RedisLockBuilder {
     connect_timeout: Duration,
     pool_size: usize,
     ca_certificate: Option<Vec<u8>>,
+    demands: Demands,
+    clock: Arc<dyn Clock>,
 }
 
 impl RedisLockBuilder {
@@ -35,6 +39,8 @@ impl RedisLockBuilder {
             connect_timeout: Duration::from_secs(1),
             pool_size: 4,
             ca_certificate: None,
+            demands: Demands::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -77,6 +83,20 @@ impl RedisLockBuilder {
     /// Default: the public ones of the Mozilla list.
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_certificate = Some(pem.into());
+        self
+    }
+
+    /// Whether [`check`](crate::Lock::check), and so the start of a scheduler, fails with
+    /// [`ErrorKind::InvalidConfig`] on a server that throws keys away when its memory is full.
+    /// Default: no; [`diagnose`](crate::Lock::diagnose) warns of it. Needs the right to `INFO`.
+    pub fn deny_eviction(mut self, deny: bool) -> Self {
+        self.demands.no_eviction = deny;
+        self
+    }
+
+    /// The clock of this machine, with which the server's is compared. Default: the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -136,7 +156,7 @@ impl RedisLockBuilder {
             pool,
             connect_limit,
         });
-        Ok(RedisLock::new(server, keys))
+        Ok(RedisLock::new(server, keys, self.demands, self.clock))
     }
 }
 

@@ -6,18 +6,36 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use deadpool_redis::redis::{self, Pipeline};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::connection::{Channel, Replies};
+use crate::lock::redis::diagnose::evicts;
+use crate::lock::redis::info::Info;
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::reply;
 use crate::lock::redis::script::{self, ACQUIRE, RELEASE, RENEW};
 use crate::lock::{Claim, Completion, FencingToken, Grant, Token};
 use crate::task::TaskName;
 
+/// What a server has to be beside reachable.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Demands {
+    /// It must not throw keys away.
+    pub(super) no_eviction: bool,
+    /// So many replicas have to have a grant before it counts.
+    pub(super) replica_acks: Option<ReplicaAcks>,
+}
+
+/// How many replicas have to confirm that they have a grant, and in what time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReplicaAcks {
+    pub(super) count: usize,
+    pub(super) timeout: Duration,
+}
+
 /// Reaches the server, loads the scripts, tries every command that they use, and takes, renews and
 /// releases a lock of its own that ends within a second: only that shows that the server accepts
-/// writes and that the user has every right. Answers whether the server may throw locks away.
-pub(super) async fn check(channel: &Channel, keys: &Keys) -> Result<bool> {
+/// writes and that the user has every right.
+pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> Result<()> {
     let (claim, grant) = probe()?;
     let (lock, state) = (keys.lock(claim.task()), keys.state(claim.task()));
     let on_state = |name: &str| redis::cmd(name).arg(&state).clone();
@@ -53,8 +71,9 @@ pub(super) async fn check(channel: &Channel, keys: &Keys) -> Result<bool> {
         name
     });
 
-    // Last, and without a name: a user without this right does as well without the advice.
-    pipeline.cmd("INFO").arg("memory");
+    if demands.no_eviction {
+        pipeline.cmd("INFO").arg("memory");
+    }
 
     // Getting a connection includes a PING.
     let address = channel.address();
@@ -69,22 +88,27 @@ pub(super) async fn check(channel: &Channel, keys: &Keys) -> Result<bool> {
             return Err(error.context(format_args!("{name} failed")));
         }
     }
+    if !demands.no_eviction {
+        return Ok(());
+    }
     let info = match values.next() {
-        Some(Ok(info)) => redis::from_redis_value::<String>(info).unwrap_or_default(),
-        _ => String::new(),
+        Some(Ok(info)) => redis::from_redis_value::<String>(info).map_err(|e| {
+            let text = format!("{address}: INFO gave an answer of unknown shape");
+            Error::new(ErrorKind::StoreProtocol, text).with_source(e)
+        })?,
+        Some(Err(error)) => {
+            let error = script::reply_fault(&error, resent).error(address);
+            return Err(error.context("INFO failed, which deny_eviction needs"));
+        }
+        None => String::new(),
     };
-    Ok(may_evict(&info))
-}
-
-/// Whether a server that says this of its memory throws keys away when it is full.
-fn may_evict(info: &str) -> bool {
-    let value = |name: &str| {
-        info.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-    };
-    value("maxmemory").is_some_and(|limit| limit != "0")
-        && value("maxmemory_policy").is_some_and(|policy| policy != "noeviction")
+    match Info::new(info).evicts() {
+        None => Ok(()),
+        Some(policy) => {
+            let text = format!("{address}: {}", evicts(policy));
+            Err(Error::new(ErrorKind::InvalidConfig, text))
+        }
+    }
 }
 
 /// A claim on a task of nobody's, and the grant that it would get.
@@ -107,26 +131,4 @@ fn probe() -> Result<(Claim, Grant)> {
     claim.keep = second;
     let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
     Ok((claim, grant))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_evict;
-
-    #[test]
-    fn a_server_that_throws_keys_away_is_recognised() {
-        for (limit, policy, expected) in [
-            ("0", "allkeys-lru", false),
-            ("1000", "noeviction", false),
-            ("1000", "allkeys-lru", true),
-            ("1000", "volatile-ttl", true),
-        ] {
-            let info = format!(
-                "# Memory\r\nused_memory:1\r\nmaxmemory:{limit}\r\nmaxmemory_human:0B\r\n\
-                 maxmemory_policy:{policy}\r\n"
-            );
-            assert_eq!(may_evict(&info), expected, "{info}");
-        }
-        assert!(!may_evict(""));
-    }
 }
