@@ -89,6 +89,20 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
         Ok(Diagnosis::new(self.describe()))
     }
 
+    /// How far the store's clock was from this machine's at the last [`acquire`](Lock::acquire)
+    /// that was answered. Default: `None`, as for a store without a clock of its own.
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        None
+    }
+
+    /// Resolves when the store was found to be another one since the last call: replaced, as by a
+    /// failover, or restarted. It may have lost what it knew, so that leases should be renewed at
+    /// once, which brings their records back. Changes that nobody waited for are told once, by the
+    /// next call. Default: never.
+    async fn store_changed(&self) {
+        std::future::pending().await
+    }
+
     /// What this lock is and where, for logs: `redis at 127.0.0.1:6379/0`. Never with a secret.
     fn describe(&self) -> String;
 }
@@ -119,6 +133,12 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     }
     async fn diagnose(&self) -> Result<Diagnosis> {
         (**self).diagnose().await
+    }
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        (**self).clock_offset()
+    }
+    async fn store_changed(&self) {
+        (**self).store_changed().await
     }
     fn describe(&self) -> String {
         (**self).describe()

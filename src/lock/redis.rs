@@ -12,21 +12,25 @@ mod keys;
 mod model_test;
 mod reply;
 mod script;
+mod server;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use deadpool_redis::redis::{self, Pipeline, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::check::Demands;
-use crate::lock::redis::connection::{Channel, Server};
+use crate::lock::redis::connection::Channel;
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
+use crate::lock::redis::server::Server;
 use crate::lock::state::State;
 use crate::lock::{
-    Acquired, Claim, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+    Acquired, Claim, ClockOffset, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
 };
 use crate::task::TaskName;
 use crate::time::Clock;
@@ -72,9 +76,20 @@ pub use builder::RedisLockBuilder;
 /// Claims, renewals and releases have a connection each, on which any number of calls are under
 /// way at once. A connection that breaks is replaced within the call; a server that was away
 /// serves again from the first call after its return.
-#[derive(Clone)]
 pub struct RedisLock {
     inner: Arc<Inner>,
+    /// How many changes of the store this clone has told of.
+    seen: AtomicU64,
+}
+
+/// Each clone tells of changes of the store for itself: two schedulers may share a lock.
+impl Clone for RedisLock {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            seen: AtomicU64::new(self.seen.load(Ordering::Acquire)),
+        }
+    }
 }
 
 struct Inner {
@@ -85,6 +100,8 @@ struct Inner {
     releases: Channel,
     demands: Demands,
     clock: Arc<dyn Clock>,
+    // Held to look or to set.
+    offset: Mutex<Option<ClockOffset>>,
 }
 
 impl RedisLock {
@@ -108,6 +125,7 @@ impl RedisLock {
     fn new(server: Arc<Server>, keys: Keys, demands: Demands, clock: Arc<dyn Clock>) -> Self {
         let channel = || Channel::new(server.clone());
         Self {
+            seen: AtomicU64::new(0),
             inner: Arc::new(Inner {
                 keys,
                 claims: channel(),
@@ -116,6 +134,7 @@ impl RedisLock {
                 server,
                 demands,
                 clock,
+                offset: Mutex::default(),
             }),
         }
     }
@@ -152,14 +171,24 @@ impl RedisLock {
     /// The answers with the server's clock at each, epoch microseconds.
     async fn timed_acquire(&self, claims: &[Claim]) -> Vec<Result<(i64, Acquired)>> {
         let channel = &self.inner.claims;
-        self.ask(
-            channel,
-            &ACQUIRE,
-            claims,
-            reply::acquire_request,
-            reply::acquired,
-        )
-        .await
+        let clock = &self.inner.clock;
+        let (sent, began) = (clock.now(), clock.monotonic());
+        let request = reply::acquire_request;
+        let answers = self
+            .ask(channel, &ACQUIRE, claims, request, reply::acquired)
+            .await;
+        let took = clock.monotonic().saturating_sub(began);
+        let seen = answers.iter().flatten().next();
+        if let Some(store) = seen.and_then(|(now_us, _)| DateTime::from_timestamp_micros(*now_us)) {
+            *self.offset() = Some(ClockOffset::new(store, sent, took));
+        }
+        answers
+    }
+
+    fn offset(&self) -> MutexGuard<'_, Option<ClockOffset>> {
+        // A value is set whole or not at all.
+        let offset = self.inner.offset.lock();
+        offset.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn timed_renew(&self, grants: &[Grant]) -> Vec<Result<(i64, Renewed)>> {
@@ -275,6 +304,19 @@ impl Lock for RedisLock {
         let channel = self.borrowed();
         diagnose::diagnose(&channel, keys, demands, &**clock, &mut diagnosis).await?;
         Ok(diagnosis)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        *self.offset()
+    }
+
+    async fn store_changed(&self) {
+        let mut changes = self.inner.server.changes();
+        let seen = self.seen.load(Ordering::Acquire);
+        // The sender lives in the lock: there is no other end than a change.
+        if let Ok(now) = changes.wait_for(|now| *now != seen).await.map(|now| *now) {
+            self.seen.store(now, Ordering::Release);
+        }
     }
 
     fn describe(&self) -> String {

@@ -22,6 +22,8 @@ mod leases;
 mod lock_conformance;
 mod log_lines;
 mod metrics;
+mod redis_diagnosis;
+mod redis_failover;
 mod redis_faults;
 mod redis_lock;
 mod registration;

@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::RedisLock;
 use crate::lock::redis::address::Address;
 use crate::lock::redis::check::Demands;
-use crate::lock::redis::connection::Server;
 use crate::lock::redis::keys::Keys;
+use crate::lock::redis::server::Server;
 use crate::time::{Clock, SystemClock};
 
 /// Settings of a [`RedisLock`]; made by [`RedisLock::builder`].
@@ -151,11 +151,7 @@ impl RedisLockBuilder {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| invalid("no pool of connections can be built").with_source(e))?;
-        let server = Arc::new(Server {
-            address,
-            pool,
-            connect_limit,
-        });
+        let server = Arc::new(Server::new(address, pool, connect_limit));
         Ok(RedisLock::new(server, keys, self.demands, self.clock))
     }
 }

@@ -17,51 +17,17 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use deadpool_redis::Connection;
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{self, Pipeline, RedisResult, Value};
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::redis::{Pipeline, RedisResult, Value};
 
 use crate::lock::redis::address::Address;
 use crate::lock::redis::fault::{self, Fault, Phase, Remedy};
+use crate::lock::redis::server::Server;
 
-/// A server, and the pool of connections to it.
-pub(super) struct Server {
-    pub(super) address: Address,
-    pub(super) pool: Pool,
-    /// How long getting a connection may take in all, another call's attempt included.
-    pub(super) connect_limit: Duration,
-}
-
-impl Server {
-    /// So many time-outs in a row mean that the path is dead.
-    const TIMEOUTS: u32 = 2;
-
-    /// A connection that has answered.
-    async fn connection(&self) -> Result<Connection, Fault> {
-        let connection = self
-            .pool
-            .get()
-            .await
-            .map_err(|e| fault::classify_pool(&e))?;
-        // A server that wants a password hangs up at a request of more than ten words, without
-        // saying why. A short one is answered.
-        let ping = redis::cmd("PING").exec_async(&mut connection.clone()).await;
-        match ping {
-            Ok(()) => Ok(connection),
-            Err(error) => {
-                drop(Connection::take(connection));
-                self.empty_pool();
-                Err(fault::classify(&error, Phase::Connect))
-            }
-        }
-    }
-
-    fn empty_pool(&self) {
-        self.pool.retain(|_, _| false);
-    }
-}
+/// So many time-outs in a row mean that the path is dead.
+const TIMEOUTS: u32 = 2;
 
 /// A place for one connection of a [`Server`].
 pub(super) struct Channel {
@@ -167,7 +133,7 @@ impl Channel {
     fn treat(&self, remedy: Remedy, number: u64, timeouts: &AtomicU32) {
         let is_over = match remedy {
             Remedy::Keep => false,
-            Remedy::Suspect => timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= Server::TIMEOUTS,
+            Remedy::Suspect => timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS,
             Remedy::Drop => true,
         };
         if !is_over {

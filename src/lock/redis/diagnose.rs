@@ -51,7 +51,18 @@ pub(super) async fn diagnose(
         .arg("min-replicas-to-write");
     let address = channel.address();
     let replies = channel.send(&pipeline).await;
-    let mut replies = replies.map_err(|f| f.error(address))?.values.into_iter();
+    let mut replies = match replies {
+        Ok(replies) => replies.values.into_iter(),
+        Err(fault) if matches!(fault.kind, ErrorKind::StoreRefused | ErrorKind::StoreDenied) => {
+            let subject = match fault.kind {
+                ErrorKind::StoreDenied => "rights",
+                _ => "role",
+            };
+            diagnosis.add(Severity::Error, subject, fault.error(address).to_string());
+            return Ok(());
+        }
+        Err(fault) => return Err(fault.error(address)),
+    };
     let mut info = || text(replies.next()).map(Info::new);
     let mut facts = Facts {
         server: info(),

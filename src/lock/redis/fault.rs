@@ -244,6 +244,18 @@ pub(super) fn classify_pool(error: &PoolError) -> Fault {
     }
 }
 
+/// The server says that it is a replica: it would refuse the first write, and may be what is left
+/// of an old primary.
+pub(super) fn is_a_replica() -> Fault {
+    Fault {
+        kind: ErrorKind::StoreRefused,
+        remedy: Remedy::Drop,
+        text: "the server is a read-only replica: point the address at the primary",
+        detail: String::new(),
+        source: None,
+    }
+}
+
 /// Waiting for another call's attempt to connect took too long.
 pub(super) fn connecting_took_too_long() -> Fault {
     Fault {

@@ -1,6 +1,7 @@
 //! What several test modules need.
 
 mod bench;
+pub mod lines;
 pub mod proxy;
 pub mod redis_server;
 pub mod replica;
