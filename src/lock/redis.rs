@@ -5,6 +5,7 @@ mod builder;
 mod check;
 mod connection;
 mod diagnose;
+mod dial;
 mod fault;
 mod info;
 mod keys;
@@ -12,7 +13,9 @@ mod keys;
 mod model_test;
 mod reply;
 mod script;
+mod sentinel;
 mod server;
+mod store;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,14 +23,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use deadpool_redis::redis::{self, Pipeline, Value};
+use deadpool_redis::redis::{self, Pipeline};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::check::Demands;
-use crate::lock::redis::connection::Channel;
 use crate::lock::redis::keys::Keys;
-use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, Request, Script};
-use crate::lock::redis::server::Server;
+use crate::lock::redis::script::{ACQUIRE, Answer, Manner, RELEASE, RENEW, Request, Script};
+use crate::lock::redis::store::{Purpose, Store};
 use crate::lock::state::State;
 use crate::lock::{
     Acquired, Claim, ClockOffset, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
@@ -93,11 +95,8 @@ impl Clone for RedisLock {
 }
 
 struct Inner {
-    server: Arc<Server>,
+    store: Store,
     keys: Keys,
-    claims: Channel,
-    renewals: Channel,
-    releases: Channel,
     demands: Demands,
     clock: Arc<dyn Clock>,
     // Held to look or to set.
@@ -122,16 +121,12 @@ impl RedisLock {
         RedisLockBuilder::new(url)
     }
 
-    fn new(server: Arc<Server>, keys: Keys, demands: Demands, clock: Arc<dyn Clock>) -> Self {
-        let channel = || Channel::new(server.clone());
+    fn new(store: Store, keys: Keys, demands: Demands, clock: Arc<dyn Clock>) -> Self {
         Self {
             seen: AtomicU64::new(0),
             inner: Arc::new(Inner {
+                store,
                 keys,
-                claims: channel(),
-                renewals: channel(),
-                releases: channel(),
-                server,
                 demands,
                 clock,
                 offset: Mutex::default(),
@@ -142,23 +137,27 @@ impl RedisLock {
     /// Asks a script about many tasks in one round trip.
     async fn ask<'a, I, T>(
         &self,
-        channel: &Channel,
+        purpose: Purpose,
         script: &Script,
         items: &'a [I],
         request: impl Fn(&Keys, &I) -> Request,
-        read: impl Fn(&'a I, &[Value]) -> Option<T>,
+        read: impl Fn(&'a I, &Answer) -> Option<Result<T>>,
     ) -> Vec<Result<(i64, T)>> {
         if items.is_empty() {
             return Vec::new();
         }
-        let keys = &self.inner.keys;
+        let Inner { keys, store, .. } = &*self.inner;
+        let acks = self.inner.demands.replica_acks;
+        let manner = Manner {
+            acks: acks.filter(|_| purpose == Purpose::Claims),
+        };
         let requests: Vec<Request> = items.iter().map(|item| request(keys, item)).collect();
-        let answers = script.run(channel, &requests).await;
+        let answers = store.run(purpose, script, &requests, manner).await;
         let mut results = Vec::with_capacity(items.len());
         for ((item, request), answer) in items.iter().zip(&requests).zip(answers) {
-            results.push(answer.and_then(|Answer { now_us, entry }| {
-                let read = read(item, &entry).ok_or_else(|| script.misunderstood(request))?;
-                Ok((now_us, read))
+            results.push(answer.and_then(|answer| {
+                let read = read(item, &answer).ok_or_else(|| script.misunderstood(request))?;
+                Ok((answer.now_us, read?))
             }));
         }
         // One answer for each question, whatever the server said.
@@ -170,12 +169,25 @@ impl RedisLock {
 
     /// The answers with the server's clock at each, epoch microseconds.
     async fn timed_acquire(&self, claims: &[Claim]) -> Vec<Result<(i64, Acquired)>> {
-        let channel = &self.inner.claims;
-        let clock = &self.inner.clock;
+        let Inner {
+            store,
+            clock,
+            demands,
+            ..
+        } = &*self.inner;
         let (sent, began) = (clock.now(), clock.monotonic());
         let request = reply::acquire_request;
+        let read = |claim, answer: &Answer| {
+            let acquired = reply::acquired(claim, &answer.entry)?;
+            let is_grant = matches!(acquired, Acquired::Granted(_));
+            Some(match demands.replica_acks {
+                // The grant stands, for whoever repeats the claim or gives it back.
+                Some(acks) if is_grant && !answer.is_replicated => Err(acks.missed(store)),
+                _ => Ok(acquired),
+            })
+        };
         let answers = self
-            .ask(channel, &ACQUIRE, claims, request, reply::acquired)
+            .ask(Purpose::Claims, &ACQUIRE, claims, request, read)
             .await;
         let took = clock.monotonic().saturating_sub(began);
         let seen = answers.iter().flatten().next();
@@ -185,35 +197,27 @@ impl RedisLock {
         answers
     }
 
-    fn offset(&self) -> MutexGuard<'_, Option<ClockOffset>> {
-        // A value is set whole or not at all.
-        let offset = self.inner.offset.lock();
-        offset.unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn timed_renew(&self, grants: &[Grant]) -> Vec<Result<(i64, Renewed)>> {
-        let channel = &self.inner.renewals;
-        self.ask(channel, &RENEW, grants, reply::renew_request, |_, entry| {
-            reply::renewed(entry)
-        })
-        .await
+        let read = |_, answer: &Answer| reply::renewed(&answer.entry).map(Ok);
+        let request = reply::renew_request;
+        self.ask(Purpose::Renewals, &RENEW, grants, request, read)
+            .await
     }
 
     async fn timed_release(&self, grant: &Grant, how: Completion) -> Result<(i64, Released)> {
-        let channel = &self.inner.releases;
         let request = |keys: &Keys, grant: &Grant| reply::release_request(keys, grant, how);
+        let read = |_, answer: &Answer| reply::released(&answer.entry).map(Ok);
         let grants = std::slice::from_ref(grant);
         let results = self
-            .ask(channel, &RELEASE, grants, request, |_, entry| {
-                reply::released(entry)
-            })
+            .ask(Purpose::Releases, &RELEASE, grants, request, read)
             .await;
         only(results)
     }
 
-    /// A connection for what is not urgent: taken from the pool for one call and given back.
-    fn borrowed(&self) -> Channel {
-        Channel::new(self.inner.server.clone())
+    fn offset(&self) -> MutexGuard<'_, Option<ClockOffset>> {
+        // A value is set whole or not at all.
+        let offset = self.inner.offset.lock();
+        offset.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -260,7 +264,7 @@ impl Lock for RedisLock {
             let keys: Vec<String> = chunk.iter().map(|t| self.inner.keys.state(t)).collect();
             pipeline.cmd("MGET").arg(keys);
         }
-        let channel = self.borrowed();
+        let channel = self.inner.store.borrowed();
         let address = channel.address();
         let replies = channel
             .send(&pipeline)
@@ -290,7 +294,7 @@ impl Lock for RedisLock {
     /// Tries everything that the lock will do, on keys of its own that end within a second.
     async fn check(&self) -> Result<()> {
         let Inner { keys, demands, .. } = &*self.inner;
-        check::check(&self.borrowed(), keys, demands).await
+        check::check(&self.inner.store.borrowed(), keys, demands).await
     }
 
     async fn diagnose(&self) -> Result<Diagnosis> {
@@ -301,7 +305,7 @@ impl Lock for RedisLock {
             ..
         } = &*self.inner;
         let mut diagnosis = Diagnosis::new(self.describe());
-        let channel = self.borrowed();
+        let channel = self.inner.store.borrowed();
         diagnose::diagnose(&channel, keys, demands, &**clock, &mut diagnosis).await?;
         Ok(diagnosis)
     }
@@ -311,7 +315,7 @@ impl Lock for RedisLock {
     }
 
     async fn store_changed(&self) {
-        let mut changes = self.inner.server.changes();
+        let mut changes = self.inner.store.changes();
         let seen = self.seen.load(Ordering::Acquire);
         // The sender lives in the lock: there is no other end than a change.
         if let Ok(now) = changes.wait_for(|now| *now != seen).await.map(|now| *now) {
@@ -320,7 +324,7 @@ impl Lock for RedisLock {
     }
 
     fn describe(&self) -> String {
-        self.inner.server.address.to_string()
+        self.inner.store.to_string()
     }
 }
 
@@ -334,7 +338,7 @@ fn untimed<T>(results: Vec<Result<(i64, T)>>) -> Vec<Result<T>> {
 impl fmt::Debug for RedisLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLock")
-            .field("server", &self.inner.server.address)
+            .field("server", &format_args!("{}", self.inner.store))
             .field("keys", &self.inner.keys)
             .finish()
     }

@@ -26,6 +26,7 @@ mod redis_diagnosis;
 mod redis_failover;
 mod redis_faults;
 mod redis_lock;
+mod redis_sentinel;
 mod registration;
 mod schedule;
 mod schedule_croner;

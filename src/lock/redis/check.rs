@@ -1,10 +1,11 @@
 //! Whether a server can serve the lock.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use deadpool_redis::redis::{self, Pipeline};
+use deadpool_redis::redis::{self, Cmd, Pipeline};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::connection::{Channel, Replies};
@@ -32,6 +33,32 @@ pub(super) struct ReplicaAcks {
     pub(super) timeout: Duration,
 }
 
+impl ReplicaAcks {
+    /// The command that waits for the writes of its own connection.
+    pub(super) fn wait(self) -> Cmd {
+        let millis = self.timeout.as_millis().max(1); // 0 would be forever
+        let mut cmd = redis::cmd("WAIT");
+        cmd.arg(self.count)
+            .arg(u64::try_from(millis).unwrap_or(u64::MAX));
+        cmd
+    }
+
+    /// Whether the command's answer is enough.
+    pub(super) fn are_met_by(self, replicas: i64) -> bool {
+        usize::try_from(replicas).is_ok_and(|n| n >= self.count)
+    }
+
+    /// The error in place of a grant that too few replicas have.
+    pub(super) fn missed(self, address: &impl fmt::Display) -> Error {
+        let Self { count, timeout } = self;
+        let text = format!(
+            "{address}: not replicated: fewer than {count} replicas confirmed the grant within \
+             {timeout:?}, so that a failover may forget it; look at the replicas"
+        );
+        Error::new(ErrorKind::StoreAmbiguous, text)
+    }
+}
+
 /// Reaches the server, loads the scripts, tries every command that they use, and takes, renews and
 /// releases a lock of its own that ends within a second: only that shows that the server accepts
 /// writes and that the user has every right.
@@ -53,15 +80,15 @@ pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> 
         ("DEL", on_state("DEL")),
         (
             "EVALSHA to acquire",
-            ACQUIRE.call(&[reply::acquire_request(keys, &claim)]),
+            ACQUIRE.call(&[&reply::acquire_request(keys, &claim)]),
         ),
         (
             "EVALSHA to renew",
-            RENEW.call(&[reply::renew_request(keys, &grant)]),
+            RENEW.call(&[&reply::renew_request(keys, &grant)]),
         ),
         (
             "EVALSHA to release",
-            RELEASE.call(&[reply::release_request(keys, &grant, Completion::Abandoned)]),
+            RELEASE.call(&[&reply::release_request(keys, &grant, Completion::Abandoned)]),
         ),
     ];
     let mut pipeline = Pipeline::with_capacity(steps.len());
@@ -71,6 +98,10 @@ pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> 
         name
     });
 
+    if demands.replica_acks.is_some() {
+        // For none, which is answered at once: replicas come and go.
+        pipeline.cmd("WAIT").arg(0).arg(1);
+    }
     if demands.no_eviction {
         pipeline.cmd("INFO").arg("memory");
     }
@@ -82,7 +113,8 @@ pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> 
         .await
         .map_err(|f| f.error(address))?;
     let mut values = values.into_iter();
-    for (name, value) in names.iter().zip(values.by_ref()) {
+    let wait = demands.replica_acks.map(|_| "WAIT");
+    for (name, value) in names.iter().chain(&wait).zip(values.by_ref()) {
         if let Err(error) = value {
             let error = script::reply_fault(&error, resent).error(address);
             return Err(error.context(format_args!("{name} failed")));

@@ -36,6 +36,8 @@ pub(super) struct Channel {
     slot: Mutex<Slot>,
     // Held by the one call that connects.
     connecting: tokio::sync::Mutex<()>,
+    // Held by the one pipeline at a time that makes the server wait.
+    waiting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -49,6 +51,8 @@ struct Slot {
 
 struct Kept {
     connection: Connection,
+    /// The server's when it was made.
+    generation: u64,
     /// Tells it from its predecessors: the attempt that made it.
     number: u64,
     /// Requests in a row that got no answer in time.
@@ -75,11 +79,17 @@ impl Channel {
             server,
             slot: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            waiting: tokio::sync::Mutex::default(),
         }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.server.address
+    }
+
+    /// Waits until no other pipeline makes the server wait.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.waiting.lock().await
     }
 
     /// Sends `pipeline`, which must be safe to repeat, and waits for all its answers.
@@ -155,7 +165,7 @@ impl Channel {
     async fn lent(&self) -> Result<Lent, Fault> {
         let seen = {
             let slot = self.slot();
-            if let Some(kept) = &slot.kept {
+            if let Some(kept) = self.kept(&slot) {
                 return Ok(kept.lend());
             }
             slot.attempts
@@ -171,7 +181,7 @@ impl Channel {
         let _only_one = self.connecting.lock().await;
         {
             let slot = self.slot();
-            if let Some(kept) = &slot.kept {
+            if let Some(kept) = self.kept(&slot) {
                 return Ok(kept.lend());
             }
             if let Some(failure) = slot.failure.as_ref().filter(|_| slot.attempts != seen) {
@@ -182,11 +192,16 @@ impl Channel {
         let mut slot = self.slot();
         slot.attempts += 1;
         match connected {
-            Ok(connection) => {
+            Ok((connection, generation)) => {
                 slot.failure = None;
+                if let Some(old) = slot.kept.take() {
+                    // Not back into the pool.
+                    drop(Connection::take(old.connection));
+                }
                 let number = slot.attempts;
                 let kept = slot.kept.insert(Kept {
                     connection,
+                    generation,
                     number,
                     timeouts: Arc::default(),
                 });
@@ -197,6 +212,14 @@ impl Channel {
                 Err(fault)
             }
         }
+    }
+
+    /// The kept connection, unless it leads to what the server was before it became another one:
+    /// an old primary may go on answering.
+    fn kept<'a>(&self, slot: &'a Slot) -> Option<&'a Kept> {
+        let generation = self.server.generation();
+        let kept = slot.kept.as_ref();
+        kept.filter(|kept| kept.generation == generation)
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

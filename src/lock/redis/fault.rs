@@ -256,6 +256,49 @@ pub(super) fn is_a_replica() -> Fault {
     }
 }
 
+/// The sentinels answered, and know no such primary.
+pub(super) fn unknown_primary() -> Fault {
+    Fault {
+        kind: ErrorKind::InvalidConfig,
+        remedy: Remedy::Drop,
+        text: "the sentinels know no primary of this name",
+        detail: String::new(),
+        source: None,
+    }
+}
+
+/// No sentinel said where the primary is; why one of them did not.
+pub(super) fn no_sentinel(why: Option<Fault>) -> Fault {
+    let (kind, detail, source) = match why {
+        Some(why) => {
+            let detail = match why.detail.as_str() {
+                "" => why.text.to_owned(),
+                detail => format!("{}: {detail}", why.text),
+            };
+            (why.kind, detail, why.source)
+        }
+        None => (ErrorKind::StoreUnavailable, String::new(), None),
+    };
+    Fault {
+        kind,
+        remedy: Remedy::Drop,
+        text: "no sentinel said where the primary is",
+        detail,
+        source,
+    }
+}
+
+/// A server that was named by others cannot even be tried.
+pub(super) fn cannot_be_used(detail: String) -> Fault {
+    Fault {
+        kind: ErrorKind::StoreUnavailable,
+        remedy: Remedy::Drop,
+        text: "the server that was named cannot be used",
+        detail,
+        source: None,
+    }
+}
+
 /// Waiting for another call's attempt to connect took too long.
 pub(super) fn connecting_took_too_long() -> Fault {
     Fault {

@@ -1,6 +1,6 @@
 //! A server: the pool of connections to it, and whether it is still the same one.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -8,47 +8,96 @@ use deadpool_redis::redis::{self, Pipeline, RedisResult, Value};
 use deadpool_redis::{Connection, Pool};
 use tokio::sync::watch;
 
-use crate::lock::redis::address::Address;
+use crate::error::Error;
+use crate::lock::redis::address::{Address, Place};
+use crate::lock::redis::dial::Dial;
 use crate::lock::redis::fault::{self, Fault, Phase};
 use crate::lock::redis::info::Info;
+use crate::lock::redis::sentinel::Sentinels;
 
 /// A server, and the pool of connections to it.
 pub(super) struct Server {
     pub(super) address: Address,
-    pool: Pool,
+    way: Way,
     /// How long getting a connection may take in all, another call's attempt included.
     pub(super) connect_limit: Duration,
     // Held to compare and set.
-    run_id: Mutex<Option<String>>,
-    /// How often it was found to be another one.
-    changes: watch::Sender<u64>,
+    identity: Mutex<Identity>,
+    /// How often it was found to be another one, for all servers of a store.
+    changes: Changes,
+}
+
+/// Which server it is.
+#[derive(Default)]
+struct Identity {
+    run_id: Option<String>,
+    /// Grows when it is found to be another one.
+    generation: u64,
+}
+
+/// How a server is found.
+enum Way {
+    /// It stays where it is.
+    Direct(Pool),
+    /// The sentinels know.
+    Sentinels(Sentinels),
+}
+
+/// Counts how often a store was found to be another one. Clones count together.
+#[derive(Debug, Clone)]
+pub(super) struct Changes(Arc<watch::Sender<u64>>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Changes {
+    pub(super) fn count(&self) {
+        self.0.send_modify(|n| *n += 1);
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
 }
 
 impl Server {
-    pub(super) fn new(address: Address, pool: Pool, connect_limit: Duration) -> Self {
-        Self {
+    /// The server at `address`, or the primary that the sentinels there know.
+    pub(super) fn new(address: Address, dial: &Dial, changes: Changes) -> Result<Self, Error> {
+        let mut connect_limit = dial.limit();
+        let way = match address.place() {
+            Place::Sentinels(hosts, name) => {
+                connect_limit += dial.first_answer() * 2;
+                Way::Sentinels(Sentinels::new(&address, hosts, name, dial))
+            }
+            Place::Server | Place::Cluster(_) => Way::Direct(dial.pool(address.info(), &address)?),
+        };
+        Ok(Self {
             address,
-            pool,
+            way,
             connect_limit,
-            run_id: Mutex::default(),
-            changes: watch::Sender::new(0),
-        }
+            identity: Mutex::default(),
+            changes,
+        })
     }
 
-    /// How often the server was found to be another one.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Grows when the server is found to be another one: connections of an earlier generation
+    /// lead to what it was.
+    pub(super) fn generation(&self) -> u64 {
+        self.identity().generation
     }
 
-    /// A connection that has answered, to a server that is no replica.
-    pub(super) async fn connection(&self) -> Result<Connection, Fault> {
-        let connection = self
-            .pool
-            .get()
-            .await
-            .map_err(|e| fault::classify_pool(&e))?;
+    /// A connection that has answered, to a server that is no replica, and its generation.
+    pub(super) async fn connection(&self) -> Result<(Connection, u64), Fault> {
+        let pool = match &self.way {
+            Way::Direct(pool) => pool.clone(),
+            Way::Sentinels(sentinels) => sentinels.pool().await?,
+        };
+        let connection = pool.get().await.map_err(|e| fault::classify_pool(&e))?;
         match self.greet(&connection).await {
-            Ok(()) => Ok(connection),
+            Ok(generation) => Ok((connection, generation)),
             Err(fault) => {
                 drop(Connection::take(connection));
                 self.empty_pool();
@@ -58,10 +107,21 @@ impl Server {
     }
 
     pub(super) fn empty_pool(&self) {
-        self.pool.retain(|_, _| false);
+        let pool = match &self.way {
+            Way::Direct(pool) => Some(pool.clone()),
+            Way::Sentinels(sentinels) => sentinels.known(),
+        };
+        if let Some(pool) = pool {
+            pool.retain(|_, _| false);
+        }
     }
 
-    async fn greet(&self, connection: &Connection) -> Result<(), Fault> {
+    fn identity(&self) -> MutexGuard<'_, Identity> {
+        // Whoever panics while holding it has changed nothing.
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn greet(&self, connection: &Connection) -> Result<u64, Fault> {
         let mut pipeline = Pipeline::new();
         // A server that wants a password hangs up at a request of more than ten words, without
         // saying why. Short ones are answered.
@@ -85,20 +145,28 @@ impl Server {
         if replication.is_some_and(|info| info.get("role") == Some("slave")) {
             return Err(fault::is_a_replica());
         }
-        if let Some(run_id) = server.as_ref().and_then(|info| info.get("run_id")) {
-            self.note(run_id);
-        }
-        Ok(())
+        let run_id = server.as_ref().and_then(|info| info.get("run_id"));
+        Ok(run_id.map_or_else(|| self.generation(), |run_id| self.note(run_id)))
     }
 
-    /// Every process of a server has an id of its own.
-    fn note(&self, run_id: &str) {
-        let mut known = self.run_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_another = known.as_deref().is_some_and(|known| known != run_id);
-        *known = Some(run_id.to_owned());
-        drop(known);
-        if is_another {
-            self.changes.send_modify(|n| *n += 1);
+    /// Compares: every process of a server has an id of its own. Answers the generation.
+    fn note(&self, run_id: &str) -> u64 {
+        let mut identity = self.identity();
+        let known = identity.run_id.as_deref();
+        let is_another = known.is_some_and(|known| known != run_id);
+        if known != Some(run_id) {
+            identity.run_id = Some(run_id.to_owned());
         }
+        if is_another {
+            identity.generation += 1;
+        }
+        let generation = identity.generation;
+        drop(identity);
+        if is_another {
+            // What idles there leads to the old one.
+            self.empty_pool();
+            self.changes.count();
+        }
+        generation
     }
 }
