@@ -3,6 +3,7 @@
 mod address;
 mod builder;
 mod check;
+mod cluster;
 mod connection;
 mod diagnose;
 mod dial;
@@ -23,12 +24,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use deadpool_redis::redis::{self, Pipeline};
+use deadpool_redis::redis;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::check::Demands;
 use crate::lock::redis::keys::Keys;
-use crate::lock::redis::script::{ACQUIRE, Answer, Manner, RELEASE, RENEW, Request, Script};
+use crate::lock::redis::script::{ACQUIRE, Answer, Manner, READ, RELEASE, RENEW, Request, Script};
 use crate::lock::redis::store::{Purpose, Store};
 use crate::lock::state::State;
 use crate::lock::{
@@ -62,16 +63,30 @@ pub use builder::RedisLockBuilder;
 ///
 /// # What it needs
 ///
-/// Redis 6.2 or later, or Valkey; one server, or a primary with replicas behind one address. Redis
-/// Cluster and Sentinel addresses are not supported. The user needs `PING`, `SCRIPT LOAD`,
-/// `EVALSHA`, `TIME`, `MGET`, `SET`, `DEL`, `EXPIRE`, `PEXPIRE` and `PTTL` on the keys
-/// `<prefix>task:lock:*` and `{<prefix>task:lock:*`; [`check`](Lock::check) tries them.
+/// Redis 6.2 or later, or Valkey:
+///
+/// | servers | address |
+/// |---|---|
+/// | one, or a primary with replicas behind one address | `redis://[user:password@]host[:port][/database]` |
+/// | the same by its socket | `redis+unix:///path[?db=…&user=…&pass=…]` |
+/// | a primary that sentinels watch | `redis+sentinel://[user:password@]host[:port][,host…]/primary[/database]` |
+/// | a Redis Cluster, by some of its nodes | `redis+cluster://[user:password@]host[:port][,host…]` |
+///
+/// With TLS the first word is `rediss`. User and password are those of the servers with the locks;
+/// a sentinel gets them only if it wants a password.
+///
+/// The user needs `PING`, `SCRIPT LOAD`, `EVALSHA`, `TIME`, `MGET`, `SET`, `DEL`, `EXPIRE`,
+/// `PEXPIRE` and `PTTL` on the keys `<prefix>task:lock:*` and `{<prefix>task:lock:*`, in a cluster
+/// `CLUSTER SLOTS` and `ASKING` too; [`check`](Lock::check) tries them. `INFO` is worth having:
+/// with it [`diagnose`](Lock::diagnose) says what is wrong with the server, and a failover is
+/// noticed at once.
 ///
 /// # What it does not promise
 ///
 /// The lock is as durable as the server: a failover to a replica that had not received the last
 /// writes, or a restart without the data, forgets the instants taken last. Runs that are still
-/// going bring theirs back with their next renewal or release.
+/// going bring theirs back as soon as the change is noticed.
+/// [`replica_acks`](RedisLockBuilder::replica_acks) makes a grant wait for replicas.
 ///
 /// # Connections
 ///
@@ -104,8 +119,8 @@ struct Inner {
 }
 
 impl RedisLock {
-    /// The lock on the server at `url`, `redis://[user:password@]host[:port][/database]` or
-    /// `rediss://…` for TLS, after [checking](Lock::check) that it serves.
+    /// The lock on the servers at `url`, in one of the forms [above](Self#what-it-needs), after
+    /// [checking](Lock::check) that it serves.
     ///
     /// # Errors
     ///
@@ -150,6 +165,7 @@ impl RedisLock {
         let acks = self.inner.demands.replica_acks;
         let manner = Manner {
             acks: acks.filter(|_| purpose == Purpose::Claims),
+            ..Manner::default()
         };
         let requests: Vec<Request> = items.iter().map(|item| request(keys, item)).collect();
         let answers = store.run(purpose, script, &requests, manner).await;
@@ -253,60 +269,73 @@ impl Lock for RedisLock {
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
-        /// Enough for one round trip to be well used, and few enough not to hold up the server.
-        const KEYS_PER_CALL: usize = 512;
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = Pipeline::new();
-        pipeline.ignore_errors();
-        for chunk in tasks.chunks(KEYS_PER_CALL) {
-            let keys: Vec<String> = chunk.iter().map(|t| self.inner.keys.state(t)).collect();
-            pipeline.cmd("MGET").arg(keys);
-        }
-        let channel = self.inner.store.borrowed();
-        let address = channel.address();
-        let replies = channel
-            .send(&pipeline)
-            .await
-            .map_err(|f| f.error(address))?;
-        let mut found = Vec::with_capacity(tasks.len());
-        for value in replies.values {
-            let value =
-                value.map_err(|e| script::reply_fault(&e, replies.resent).error(address))?;
+        let Inner { keys, store, .. } = &*self.inner;
+        let request = |task| reply::read_request(keys, task);
+        let requests: Vec<Request> = tasks.iter().map(request).collect();
+        let manner = Manner::default();
+        let replies = store.replies(Purpose::Rest, &READ, &requests, manner).await;
+        let mut found: Vec<Option<LastFired>> = tasks.iter().map(|_| None).collect();
+        for (places, reply) in replies {
+            let value = reply.map_err(|f| f.error(store))?.value;
             let texts: Vec<Option<Vec<u8>>> = redis::from_redis_value(value).map_err(|e| {
-                let text = format!("{address}: MGET gave an answer of unknown shape");
+                let text = format!("{store}: MGET gave an answer of unknown shape");
                 Error::new(ErrorKind::StoreProtocol, text).with_source(e)
             })?;
-            found.extend(texts.into_iter().map(|text| {
-                let text = String::from_utf8_lossy(text.as_deref()?).into_owned();
-                // What is no state counts as none, as it does for a claim.
-                Some(text.parse::<State>().ok()?.last_fired())
-            }));
-        }
-        if found.len() != tasks.len() {
-            let text = format!("{address}: MGET answered for another number of keys than asked");
-            return Err(Error::new(ErrorKind::StoreProtocol, text));
+            if texts.len() != places.len() {
+                let text = format!("{store}: MGET answered for another number of keys than asked");
+                return Err(Error::new(ErrorKind::StoreProtocol, text));
+            }
+            for (place, text) in places.into_iter().zip(texts) {
+                let state = text.and_then(|text| {
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    // What is no state counts as none, as it does for a claim.
+                    text.parse::<State>().ok()
+                });
+                if let Some(slot) = found.get_mut(place) {
+                    *slot = state.map(|state| state.last_fired());
+                }
+            }
         }
         Ok(found)
     }
 
     /// Tries everything that the lock will do, on keys of its own that end within a second.
     async fn check(&self) -> Result<()> {
-        let Inner { keys, demands, .. } = &*self.inner;
-        check::check(&self.inner.store.borrowed(), keys, demands).await
+        let Inner {
+            store,
+            keys,
+            demands,
+            ..
+        } = &*self.inner;
+        for (node, probe) in store.probes(keys).await? {
+            check::check(&node.borrowed(), keys, demands, &probe).await?;
+        }
+        Ok(())
     }
 
     async fn diagnose(&self) -> Result<Diagnosis> {
         let Inner {
+            store,
             keys,
             demands,
             clock,
             ..
         } = &*self.inner;
         let mut diagnosis = Diagnosis::new(self.describe());
-        let channel = self.inner.store.borrowed();
-        diagnose::diagnose(&channel, keys, demands, &**clock, &mut diagnosis).await?;
+        let probes = store.probes(keys).await?;
+        let is_one = probes.len() == 1;
+        for (node, probe) in probes {
+            let mut of_node = Diagnosis::new(node.server.address.to_string());
+            let channel = node.borrowed();
+            diagnose::diagnose(&channel, keys, demands, &probe, &**clock, &mut of_node).await?;
+            for finding in of_node.findings() {
+                let text = match is_one {
+                    true => finding.text.clone(),
+                    false => format!("{}: {}", of_node.store(), finding.text),
+                };
+                diagnosis.add(finding.severity, &finding.subject, text);
+            }
+        }
         Ok(diagnosis)
     }
 

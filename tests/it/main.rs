@@ -22,6 +22,7 @@ mod leases;
 mod lock_conformance;
 mod log_lines;
 mod metrics;
+mod redis_cluster;
 mod redis_diagnosis;
 mod redis_failover;
 mod redis_faults;

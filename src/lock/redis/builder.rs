@@ -66,7 +66,7 @@ impl RedisLockBuilder {
         self
     }
 
-    /// The most connections to have at once. Default, and least: 4.
+    /// The most connections to have at once, to each server. Default, and least: 4.
     ///
     /// One is kept for claims, one for renewals and one for releases, so that none of them waits
     /// for another; what is left serves [`last_fired`](crate::Lock::last_fired) and

@@ -62,8 +62,13 @@ impl ReplicaAcks {
 /// Reaches the server, loads the scripts, tries every command that they use, and takes, renews and
 /// releases a lock of its own that ends within a second: only that shows that the server accepts
 /// writes and that the user has every right.
-pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> Result<()> {
-    let (claim, grant) = probe()?;
+pub(super) async fn check(
+    channel: &Channel,
+    keys: &Keys,
+    demands: &Demands,
+    probe: &Probe,
+) -> Result<()> {
+    let Probe { claim, grant } = probe;
     let (lock, state) = (keys.lock(claim.task()), keys.state(claim.task()));
     let on_state = |name: &str| redis::cmd(name).arg(&state).clone();
     let steps = [
@@ -80,15 +85,15 @@ pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> 
         ("DEL", on_state("DEL")),
         (
             "EVALSHA to acquire",
-            ACQUIRE.call(&[&reply::acquire_request(keys, &claim)]),
+            ACQUIRE.call(&[&reply::acquire_request(keys, claim)]),
         ),
         (
             "EVALSHA to renew",
-            RENEW.call(&[&reply::renew_request(keys, &grant)]),
+            RENEW.call(&[&reply::renew_request(keys, grant)]),
         ),
         (
             "EVALSHA to release",
-            RELEASE.call(&[&reply::release_request(keys, &grant, Completion::Abandoned)]),
+            RELEASE.call(&[&reply::release_request(keys, grant, Completion::Abandoned)]),
         ),
     ];
     let mut pipeline = Pipeline::with_capacity(steps.len());
@@ -144,23 +149,30 @@ pub(super) async fn check(channel: &Channel, keys: &Keys, demands: &Demands) -> 
 }
 
 /// A claim on a task of nobody's, and the grant that it would get.
-fn probe() -> Result<(Claim, Grant)> {
-    let random = || u128::from(RandomState::new().hash_one(0_u8));
-    let token = Token::from_bits(random() << 64 | random());
-    let task: TaskName = format!("tasklock.check.{}", token.as_str()).parse()?;
-    let second = Duration::from_secs(1);
-    // The server's clock need not agree with ours for this.
-    let always = Duration::from_secs(100 * 365 * 86_400);
-    let mut claim = Claim::new(
-        task,
-        DateTime::<Utc>::UNIX_EPOCH + always / 2,
-        token,
-        "check",
-    )
-    .with_ttl(second)
-    .with_early(always)
-    .with_late(always);
-    claim.keep = second;
-    let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
-    Ok((claim, grant))
+pub(super) struct Probe {
+    claim: Claim,
+    grant: Grant,
+}
+
+impl Probe {
+    pub(super) fn new() -> Result<Self> {
+        let random = || u128::from(RandomState::new().hash_one(0_u8));
+        let token = Token::from_bits(random() << 64 | random());
+        let task: TaskName = format!("tasklock.check.{}", token.as_str()).parse()?;
+        let second = Duration::from_secs(1);
+        // The server's clock need not agree with ours for this.
+        let always = Duration::from_secs(100 * 365 * 86_400);
+        let fire_time = DateTime::<Utc>::UNIX_EPOCH + always / 2;
+        let mut claim = Claim::new(task, fire_time, token, "check")
+            .with_ttl(second)
+            .with_early(always)
+            .with_late(always);
+        claim.keep = second;
+        let grant = Grant::new(&claim, FencingToken::new(0), 1, second);
+        Ok(Self { claim, grant })
+    }
+
+    pub(super) fn task(&self) -> &TaskName {
+        self.claim.task()
+    }
 }

@@ -15,6 +15,7 @@
 //!   the server's return succeeds.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -171,7 +172,10 @@ impl Channel {
             slot.attempts
         };
         let limit = self.server.connect_limit;
-        tokio::time::timeout(limit, self.connect(seen))
+        // Behind a pointer: few calls connect, and all would carry it.
+        let connecting: Pin<Box<dyn Future<Output = Result<Lent, Fault>> + Send + '_>> =
+            Box::pin(self.connect(seen));
+        tokio::time::timeout(limit, connecting)
             .await
             .unwrap_or_else(|_elapsed| Err(fault::connecting_took_too_long()))
     }

@@ -36,6 +36,7 @@ pub(super) async fn diagnose(
     channel: &Channel,
     keys: &Keys,
     demands: &check::Demands,
+    probe: &check::Probe,
     clock: &dyn Clock,
     diagnosis: &mut Diagnosis,
 ) -> Result<()> {
@@ -88,7 +89,7 @@ pub(super) async fn diagnose(
     facts.clock = time(reply).map(|store| ClockOffset::new(store, sent, took));
 
     facts.judge(demands, diagnosis);
-    match check::check(channel, keys, demands).await {
+    match check::check(channel, keys, demands, probe).await {
         Ok(()) => diagnosis.add(Severity::Ok, "rights", "all that the lock does is allowed"),
         Err(error) if error.kind() == ErrorKind::StoreUnavailable => return Err(error),
         Err(error) if error.kind() == ErrorKind::StoreAmbiguous => return Err(error),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionInfo};
+use deadpool_redis::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult,
+};
 use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -49,6 +51,24 @@ impl Dial {
             .set_response_timeout(Some(self.response_timeout))
     }
 
+    /// One question over a connection of its own.
+    pub(super) async fn ask_once<T: FromRedisValue>(
+        &self,
+        info: &ConnectionInfo,
+        question: &Cmd,
+    ) -> RedisResult<T> {
+        let asked = async {
+            let client = Client::open(on_the_wire(info))?;
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&self.config())
+                .await?;
+            question.query_async(&mut connection).await
+        };
+        let late = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        let answer = tokio::time::timeout(self.first_answer(), asked).await;
+        answer.map_err(late)?
+    }
+
     /// How long a connection and its first answer may take.
     pub(super) fn first_answer(&self) -> Duration {
         self.connect_timeout + self.response_timeout
@@ -74,7 +94,7 @@ impl Dial {
 }
 
 /// Requests are small and wait for nothing; and a peer that vanished is noticed.
-pub(super) fn on_the_wire(info: &ConnectionInfo) -> ConnectionInfo {
+fn on_the_wire(info: &ConnectionInfo) -> ConnectionInfo {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(5))
         .with_interval(Duration::from_secs(2));

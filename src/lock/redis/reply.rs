@@ -11,6 +11,7 @@ use crate::lock::redis::script::Request;
 use crate::lock::{
     Acquired, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
 };
+use crate::task::TaskName;
 
 /// Numbers that scripts calculate with stay below this: Lua's are exact up to 2⁵³.
 const MAX_MS: u128 = 1 << 52;
@@ -42,6 +43,10 @@ pub(super) fn release_request(keys: &Keys, grant: &Grant, completion: Completion
     request(keys, grant.task(), args)
 }
 
+pub(super) fn read_request(keys: &Keys, task: &TaskName) -> Request {
+    request(keys, task, Vec::new())
+}
+
 fn grant_args(grant: &Grant) -> Vec<String> {
     vec![
         grant.token.as_str().to_owned(),
@@ -54,7 +59,7 @@ fn grant_args(grant: &Grant) -> Vec<String> {
     ]
 }
 
-fn request(keys: &Keys, task: &crate::task::TaskName, args: Vec<String>) -> Request {
+fn request(keys: &Keys, task: &TaskName, args: Vec<String>) -> Request {
     Request {
         lock_key: keys.lock(task),
         state_key: keys.state(task),

@@ -17,6 +17,9 @@ pub(super) static RENEW: LazyLock<Script> =
 pub(super) static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new("release", include_str!("release.lua")));
 
+/// No script: reads the states as they are. Sent where and as scripts are.
+pub(super) static READ: LazyLock<Script> = LazyLock::new(|| Script::new("read", ""));
+
 /// One of the lock's scripts.
 pub(super) struct Script {
     name: &'static str,
@@ -49,7 +52,7 @@ pub(super) type Reply = Result<Said, Fault>;
 
 /// What a server said to one call.
 pub(super) struct Said {
-    value: Value,
+    pub(super) value: Value,
     is_replicated: bool,
 }
 
@@ -58,6 +61,8 @@ pub(super) struct Said {
 pub(super) struct Manner {
     /// Wait for so many replicas behind the calls.
     pub(super) acks: Option<ReplicaAcks>,
+    /// The node serves the slot only for those who ask.
+    pub(super) is_asking: bool,
 }
 
 impl Script {
@@ -78,6 +83,13 @@ impl Script {
     }
 
     pub(super) fn call(&self, requests: &[&Request]) -> Cmd {
+        if self.text.is_empty() {
+            let mut cmd = redis::cmd("MGET");
+            for request in requests {
+                cmd.arg(&request.state_key);
+            }
+            return cmd;
+        }
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(&self.sha).arg(requests.len() * 2);
         for request in requests {
@@ -133,6 +145,9 @@ impl Script {
             pipeline.add_command(self.load());
         }
         for call in calls {
+            if manner.is_asking {
+                pipeline.cmd("ASKING");
+            }
             pipeline.add_command(self.call(call));
         }
         if let Some(acks) = manner.acks {
@@ -152,7 +167,10 @@ impl Script {
             // Why it could not be taught says more than that it does not know.
             return all(reply_fault(&error, resent));
         }
-        let said: Vec<_> = values.by_ref().take(calls.len()).collect();
+        // Only the last of the answers for each call is to the call.
+        let each = if manner.is_asking { 2 } else { 1 };
+        let said = values.by_ref().take(calls.len() * each);
+        let said: Vec<_> = said.skip(each - 1).step_by(each).collect();
         let is_replicated = match (manner.acks, values.next()) {
             (None, _) => true,
             (Some(acks), Some(Ok(Value::Int(n)))) => acks.are_met_by(n),

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deadpool_redis::Pool;
-use deadpool_redis::redis::{
-    self, Client, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
-};
+use deadpool_redis::redis::{self, ConnectionInfo, RedisConnectionInfo, RedisResult};
 use tokio::task::JoinSet;
 
 use crate::lock::redis::address::Address;
-use crate::lock::redis::dial::{Dial, on_the_wire};
+use crate::lock::redis::dial::Dial;
 use crate::lock::redis::fault::{self, Fault, Phase};
 
 /// A host and a port.
@@ -105,27 +103,13 @@ async fn ask(info: ConnectionInfo, name: String, dial: Dial) -> RedisResult<Opti
     let bare = info
         .clone()
         .set_redis_settings(RedisConnectionInfo::default());
-    match ask_as(bare, &name, &dial).await {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("get-master-addr-by-name").arg(name);
+    match dial.ask_once(&bare, &question).await {
         Err(error) if error.code() == Some("NOAUTH") && rights.password().is_some() => {
-            ask_as(info.set_redis_settings(rights), &name, &dial).await
+            let info = info.set_redis_settings(rights);
+            dial.ask_once(&info, &question).await
         }
         answer => answer,
     }
-}
-
-async fn ask_as(info: ConnectionInfo, name: &str, dial: &Dial) -> RedisResult<Option<At>> {
-    let asked = async {
-        let client = Client::open(on_the_wire(&info))?;
-        let mut sentinel = client
-            .get_multiplexed_async_connection_with_config(&dial.config())
-            .await?;
-        redis::cmd("SENTINEL")
-            .arg("get-master-addr-by-name")
-            .arg(name)
-            .query_async(&mut sentinel)
-            .await
-    };
-    let late = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-    let answer = tokio::time::timeout(dial.first_answer(), asked).await;
-    answer.map_err(late)?
 }

@@ -1,5 +1,6 @@
 //! A server: the pool of connections to it, and whether it is still the same one.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ enum Way {
     /// It stays where it is.
     Direct(Pool),
     /// The sentinels know.
-    Sentinels(Sentinels),
+    Sentinels(Box<Sentinels>),
 }
 
 /// Counts how often a store was found to be another one. Clones count together.
@@ -70,7 +71,7 @@ impl Server {
         let way = match address.place() {
             Place::Sentinels(hosts, name) => {
                 connect_limit += dial.first_answer() * 2;
-                Way::Sentinels(Sentinels::new(&address, hosts, name, dial))
+                Way::Sentinels(Box::new(Sentinels::new(&address, hosts, name, dial)))
             }
             Place::Server | Place::Cluster(_) => Way::Direct(dial.pool(address.info(), &address)?),
         };
@@ -93,7 +94,12 @@ impl Server {
     pub(super) async fn connection(&self) -> Result<(Connection, u64), Fault> {
         let pool = match &self.way {
             Way::Direct(pool) => pool.clone(),
-            Way::Sentinels(sentinels) => sentinels.pool().await?,
+            Way::Sentinels(sentinels) => {
+                // Behind a pointer, since every call holds it, and few use it.
+                let asked: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+                    Box::pin(sentinels.pool());
+                asked.await?
+            }
         };
         let connection = pool.get().await.map_err(|e| fault::classify_pool(&e))?;
         match self.greet(&connection).await {

@@ -3,6 +3,7 @@
 mod bench;
 pub mod lines;
 pub mod proxy;
+pub mod redis_cluster;
 pub mod redis_sentinel;
 pub mod redis_server;
 pub mod replica;
