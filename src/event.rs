@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::error::Error;
-use crate::lock::FencingToken;
+use crate::lock::{ClockOffset, Diagnosis, FencingToken};
 use crate::schedule::Lint;
 use crate::task::{RunId, Shard, TaskName};
 
@@ -166,6 +166,19 @@ pub enum Event {
         /// How long it did not.
         down_for: Duration,
     },
+    /// The lock's store was looked at, at the start.
+    StoreDiagnosed {
+        /// What it is and what is wrong with it.
+        diagnosis: Arc<Diagnosis>,
+    },
+    /// The lock has compared its store's clock with this machine's: at every claim.
+    ClockOffset {
+        /// How far the store's clock is ahead.
+        offset: ClockOffset,
+    },
+    /// The lock's store is another one than before: replaced, or restarted. All leases are renewed
+    /// at once.
+    StoreChanged,
     /// The scheduler takes no new firings.
     SchedulerDraining {
         /// How many runs go on.

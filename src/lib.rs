@@ -29,8 +29,8 @@ pub use event::{
     Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
 };
 pub use lock::{
-    Acquired, Before, Claim, Completion, FencingToken, FileLock, Grant, Holder, LastFired, Lock,
-    MemoryLock, Released, Renewed, RunStatus, Token,
+    Acquired, Before, Claim, ClockOffset, Completion, Diagnosis, FencingToken, FileLock, Finding,
+    Grant, Holder, LastFired, Lock, MemoryLock, Released, Renewed, RunStatus, Severity, Token,
 };
 #[cfg(feature = "redis")]
 pub use lock::{RedisLock, RedisLockBuilder};

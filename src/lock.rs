@@ -6,6 +6,8 @@
 //! that run ended, and the last fencing token. `docs/guarantees.md` says what follows from that.
 
 mod claim;
+mod clock_offset;
+mod diagnosis;
 mod file;
 pub(crate) mod lease;
 mod memory;
@@ -25,6 +27,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::task::TaskName;
 
 pub use claim::{Before, Claim, FencingToken, Grant, Token};
+pub use clock_offset::ClockOffset;
+pub use diagnosis::{Diagnosis, Finding, Severity};
 pub use file::FileLock;
 pub use memory::MemoryLock;
 #[cfg(feature = "redis")]
@@ -89,6 +93,26 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
     /// Finds out whether the lock can serve at all: reaches the store and its rights.
     async fn check(&self) -> Result<()>;
 
+    /// Looks at what the store is and what is wrong with it, for people. A scheduler asks once, at
+    /// its start, and writes warnings and errors into the log. Default: nothing is known.
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        Ok(Diagnosis::new(self.describe()))
+    }
+
+    /// How far the store's clock was from this machine's at the last [`acquire`](Lock::acquire)
+    /// that was answered. Default: `None`, as for a store without a clock of its own.
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        None
+    }
+
+    /// Resolves when the store was found to be another one since the last call: replaced, as by a
+    /// failover, or restarted. It may have lost what it knew, so that leases should be renewed at
+    /// once, which brings their records back. Changes that nobody waited for are told once, by the
+    /// next call. Default: never.
+    async fn store_changed(&self) {
+        std::future::pending().await
+    }
+
     /// What this lock is and where, for logs: `redis at 127.0.0.1:6379/0`. Never with a secret.
     fn describe(&self) -> String;
 }
@@ -119,6 +143,15 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     }
     async fn check(&self) -> Result<()> {
         (**self).check().await
+    }
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        (**self).diagnose().await
+    }
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        (**self).clock_offset()
+    }
+    async fn store_changed(&self) {
+        (**self).store_changed().await
     }
     fn describe(&self) -> String {
         (**self).describe()

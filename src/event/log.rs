@@ -4,14 +4,48 @@
 //! `Task started`, `Task completed`, `Task failed` and `Task already running on another instance`.
 //! A message is constant; what varies is in the fields. `docs/operations.md` lists them all.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use tracing::{debug, error, info, warn};
 
 use crate::event::{Decision, Event, Observer, Outcome};
+use crate::lock::{ClockOffset, Severity};
 use crate::schedule::Lint;
 
 /// Writes a log line for each event that somebody may look for.
-#[derive(Debug)]
-pub(super) struct LogObserver;
+#[derive(Debug, Default)]
+pub(super) struct LogObserver {
+    /// Whether the last word on the store's clock was that it differs.
+    is_skewed: AtomicBool,
+}
+
+/// From this difference on, the store's clock is worth a line.
+const SKEWED: Duration = Duration::from_millis(500);
+/// Below this one it is in order again. Lower, so that one about the limit is not told again and
+/// again.
+const IN_ORDER: Duration = Duration::from_millis(250);
+
+impl LogObserver {
+    /// Whether this difference of the clocks is to be told.
+    fn is_news(&self, apart: Duration) -> bool {
+        if apart > SKEWED {
+            return !self.is_skewed.swap(true, Ordering::Relaxed);
+        }
+        if apart < IN_ORDER {
+            self.is_skewed.store(false, Ordering::Relaxed);
+        }
+        false
+    }
+
+    fn clock_offset(&self, offset: ClockOffset) {
+        if self.is_news(offset.at_least()) {
+            let (skew_s, uncertainty) = (offset.seconds(), offset.uncertainty());
+            warn!(target: "tasklock", event = "clock.skew", skew_s,
+                uncertainty_s = uncertainty.as_secs_f64(), "Clock differs from the lock store's");
+        }
+    }
+}
 
 impl Observer for LogObserver {
     fn on_event(&self, event: &Event) {
@@ -150,6 +184,28 @@ impl Observer for LogObserver {
                 info!(target: "tasklock", event = "backend.up", down_s = down_for.as_secs_f64(),
                     "Task lock store answers again");
             }
+            Event::StoreDiagnosed { diagnosis } => {
+                let store = diagnosis.store();
+                for finding in diagnosis.findings() {
+                    let (subject, detail) = (finding.subject.as_str(), finding.text.as_str());
+                    match finding.severity {
+                        Severity::Ok => {}
+                        Severity::Warning => {
+                            warn!(target: "tasklock", event = "backend.finding", store, subject,
+                                detail, "Task lock store has a weakness");
+                        }
+                        Severity::Error => {
+                            error!(target: "tasklock", event = "backend.finding", store, subject,
+                                detail, "Task lock store has a fault");
+                        }
+                    }
+                }
+            }
+            Event::ClockOffset { offset } => self.clock_offset(*offset),
+            Event::StoreChanged => {
+                warn!(target: "tasklock", event = "backend.changed",
+                    "Task lock store was replaced or restarted");
+            }
             Event::ClockStepped { by_ms } => {
                 warn!(target: "tasklock", event = "clock.stepped", by_ms, "Wall clock stepped");
             }
@@ -168,5 +224,25 @@ impl Observer for LogObserver {
             }
             Event::TimerWoke { .. } | Event::NextFire { .. } | Event::LockOperation { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_differs_is_told_once_until_it_was_in_order() {
+        let log = LogObserver::default();
+        let told = [0, 400, 501, 900, 300, 501, 249, 500, 501, 501]
+            .map(|ms| log.is_news(Duration::from_millis(ms)));
+        let expected = [2, 8].map(Some);
+        let mut at = told
+            .iter()
+            .enumerate()
+            .filter(|(_, told)| **told)
+            .map(|(n, _)| n);
+        assert_eq!([at.next(), at.next()], expected);
+        assert_eq!(at.next(), None);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Observers {
 
 impl Observers {
     pub(crate) fn new(others: Vec<Arc<dyn Observer>>) -> Self {
-        let mut list: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver)];
+        let mut list: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::default())];
         list.extend(others);
         Self {
             list: list.into(),

@@ -197,9 +197,18 @@ impl Renewer {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                // What the store has forgotten comes back before anybody else is granted it.
+                () = self.lock.store_changed() => self.renew_all_now(),
                 () = self.added.notified() => {}
                 () = sleep_or_forever(wait) => {}
             }
+        }
+    }
+
+    fn renew_all_now(&self) {
+        let now = self.clock.monotonic();
+        for entry in self.leases().entries.values_mut() {
+            entry.due = now;
         }
     }
 

@@ -3,28 +3,42 @@
 mod address;
 mod builder;
 mod check;
+mod cluster;
 mod connection;
+mod diagnose;
+mod dial;
 mod fault;
+mod info;
 mod keys;
 #[cfg(test)]
 mod model_test;
 mod reply;
 mod script;
+mod sentinel;
+mod server;
+mod store;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use deadpool_redis::redis::{self, Pipeline, Value};
+use chrono::DateTime;
+use deadpool_redis::redis;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::redis::connection::{Channel, Server};
+use crate::lock::redis::check::Demands;
 use crate::lock::redis::keys::Keys;
-use crate::lock::redis::script::{ACQUIRE, Answer, RELEASE, RENEW, RESUME, Request, Script};
+use crate::lock::redis::script::{
+    ACQUIRE, Answer, Manner, READ, RELEASE, RENEW, RESUME, Request, Script,
+};
+use crate::lock::redis::store::{Purpose, Store};
 use crate::lock::state::State;
-use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
+use crate::lock::{
+    Acquired, Claim, ClockOffset, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+};
 use crate::task::TaskName;
+use crate::time::Clock;
 
 pub use builder::RedisLockBuilder;
 
@@ -51,40 +65,64 @@ pub use builder::RedisLockBuilder;
 ///
 /// # What it needs
 ///
-/// Redis 6.2 or later, or Valkey; one server, or a primary with replicas behind one address. Redis
-/// Cluster and Sentinel addresses are not supported. The user needs `PING`, `SCRIPT LOAD`,
-/// `EVALSHA`, `TIME`, `MGET`, `SET`, `DEL`, `EXPIRE`, `PEXPIRE` and `PTTL` on the keys
-/// `<prefix>task:lock:*` and `{<prefix>task:lock:*`; [`check`](Lock::check) tries them.
+/// Redis 6.2 or later, or Valkey:
+///
+/// | servers | address |
+/// |---|---|
+/// | one, or a primary with replicas behind one address | `redis://[user:password@]host[:port][/database]` |
+/// | the same by its socket | `redis+unix:///path[?db=…&user=…&pass=…]` |
+/// | a primary that sentinels watch | `redis+sentinel://[user:password@]host[:port][,host…]/primary[/database]` |
+/// | a Redis Cluster, by some of its nodes | `redis+cluster://[user:password@]host[:port][,host…]` |
+///
+/// With TLS the first word is `rediss`. User and password are those of the servers with the locks;
+/// a sentinel gets them only if it wants a password.
+///
+/// The user needs `PING`, `SCRIPT LOAD`, `EVALSHA`, `TIME`, `MGET`, `SET`, `DEL`, `EXPIRE`,
+/// `PEXPIRE` and `PTTL` on the keys `<prefix>task:lock:*` and `{<prefix>task:lock:*`, in a cluster
+/// `CLUSTER SLOTS` and `ASKING` too; [`check`](Lock::check) tries them. `INFO` is worth having:
+/// with it [`diagnose`](Lock::diagnose) says what is wrong with the server, and a failover is
+/// noticed at once.
 ///
 /// # What it does not promise
 ///
 /// The lock is as durable as the server: a failover to a replica that had not received the last
 /// writes, or a restart without the data, forgets the instants taken last. Runs that are still
-/// going bring theirs back with their next renewal or release.
+/// going bring theirs back as soon as the change is noticed.
+/// [`replica_acks`](RedisLockBuilder::replica_acks) makes a grant wait for replicas.
 ///
 /// # Connections
 ///
 /// Claims, renewals and releases have a connection each, on which any number of calls are under
 /// way at once. A connection that breaks is replaced within the call; a server that was away
 /// serves again from the first call after its return.
-#[derive(Clone)]
 pub struct RedisLock {
     inner: Arc<Inner>,
+    /// How many changes of the store this clone has told of.
+    seen: AtomicU64,
+}
+
+/// Each clone tells of changes of the store for itself: two schedulers may share a lock.
+impl Clone for RedisLock {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            seen: AtomicU64::new(self.seen.load(Ordering::Acquire)),
+        }
+    }
 }
 
 struct Inner {
-    server: Arc<Server>,
+    store: Store,
     keys: Keys,
-    claims: Channel,
-    renewals: Channel,
-    releases: Channel,
-    /// Advice is given once: checks may be many.
-    has_warned: AtomicBool,
+    demands: Demands,
+    clock: Arc<dyn Clock>,
+    // Held to look or to set.
+    offset: Mutex<Option<ClockOffset>>,
 }
 
 impl RedisLock {
-    /// The lock on the server at `url`, `redis://[user:password@]host[:port][/database]` or
-    /// `rediss://…` for TLS, after [checking](Lock::check) that it serves.
+    /// The lock on the servers at `url`, in one of the forms [above](Self#what-it-needs), after
+    /// [checking](Lock::check) that it serves.
     ///
     /// # Errors
     ///
@@ -100,16 +138,15 @@ impl RedisLock {
         RedisLockBuilder::new(url)
     }
 
-    fn new(server: Arc<Server>, keys: Keys) -> Self {
-        let channel = || Channel::new(server.clone());
+    fn new(store: Store, keys: Keys, demands: Demands, clock: Arc<dyn Clock>) -> Self {
         Self {
+            seen: AtomicU64::new(0),
             inner: Arc::new(Inner {
+                store,
                 keys,
-                claims: channel(),
-                renewals: channel(),
-                releases: channel(),
-                server,
-                has_warned: AtomicBool::new(false),
+                demands,
+                clock,
+                offset: Mutex::default(),
             }),
         }
     }
@@ -117,23 +154,28 @@ impl RedisLock {
     /// Asks a script about many tasks in one round trip.
     async fn ask<'a, I, T>(
         &self,
-        channel: &Channel,
+        purpose: Purpose,
         script: &Script,
         items: &'a [I],
         request: impl Fn(&Keys, &I) -> Request,
-        read: impl Fn(&'a I, &[Value]) -> Option<T>,
+        read: impl Fn(&'a I, &Answer) -> Option<Result<T>>,
     ) -> Vec<Result<(i64, T)>> {
         if items.is_empty() {
             return Vec::new();
         }
-        let keys = &self.inner.keys;
+        let Inner { keys, store, .. } = &*self.inner;
+        let acks = self.inner.demands.replica_acks;
+        let manner = Manner {
+            acks: acks.filter(|_| purpose == Purpose::Claims),
+            ..Manner::default()
+        };
         let requests: Vec<Request> = items.iter().map(|item| request(keys, item)).collect();
-        let answers = script.run(channel, &requests).await;
+        let answers = store.run(purpose, script, &requests, manner).await;
         let mut results = Vec::with_capacity(items.len());
         for ((item, request), answer) in items.iter().zip(&requests).zip(answers) {
-            results.push(answer.and_then(|Answer { now_us, entry }| {
-                let read = read(item, &entry).ok_or_else(|| script.misunderstood(request))?;
-                Ok((now_us, read))
+            results.push(answer.and_then(|answer| {
+                let read = read(item, &answer).ok_or_else(|| script.misunderstood(request))?;
+                Ok((answer.now_us, read?))
             }));
         }
         // One answer for each question, whatever the server said.
@@ -145,40 +187,55 @@ impl RedisLock {
 
     /// The answers with the server's clock at each, epoch microseconds.
     async fn timed_acquire(&self, claims: &[Claim]) -> Vec<Result<(i64, Acquired)>> {
-        let channel = &self.inner.claims;
-        self.ask(
-            channel,
-            &ACQUIRE,
-            claims,
-            reply::acquire_request,
-            reply::acquired,
-        )
-        .await
+        let Inner {
+            store,
+            clock,
+            demands,
+            ..
+        } = &*self.inner;
+        let (sent, began) = (clock.now(), clock.monotonic());
+        let request = reply::acquire_request;
+        let read = |claim, answer: &Answer| {
+            let acquired = reply::acquired(claim, &answer.entry)?;
+            let is_grant = matches!(acquired, Acquired::Granted(_));
+            Some(match demands.replica_acks {
+                // The grant stands, for whoever repeats the claim or gives it back.
+                Some(acks) if is_grant && !answer.is_replicated => Err(acks.missed(store)),
+                _ => Ok(acquired),
+            })
+        };
+        let answers = self
+            .ask(Purpose::Claims, &ACQUIRE, claims, request, read)
+            .await;
+        let took = clock.monotonic().saturating_sub(began);
+        let seen = answers.iter().flatten().next();
+        if let Some(store) = seen.and_then(|(now_us, _)| DateTime::from_timestamp_micros(*now_us)) {
+            *self.offset() = Some(ClockOffset::new(store, sent, took));
+        }
+        answers
     }
 
     async fn timed_renew(&self, grants: &[Grant]) -> Vec<Result<(i64, Renewed)>> {
-        let channel = &self.inner.renewals;
-        self.ask(channel, &RENEW, grants, reply::renew_request, |_, entry| {
-            reply::renewed(entry)
-        })
-        .await
+        let read = |_, answer: &Answer| reply::renewed(&answer.entry).map(Ok);
+        let request = reply::renew_request;
+        self.ask(Purpose::Renewals, &RENEW, grants, request, read)
+            .await
     }
 
     async fn timed_release(&self, grant: &Grant, how: Completion) -> Result<(i64, Released)> {
-        let channel = &self.inner.releases;
         let request = |keys: &Keys, grant: &Grant| reply::release_request(keys, grant, how);
+        let read = |_, answer: &Answer| reply::released(&answer.entry).map(Ok);
         let grants = std::slice::from_ref(grant);
         let results = self
-            .ask(channel, &RELEASE, grants, request, |_, entry| {
-                reply::released(entry)
-            })
+            .ask(Purpose::Releases, &RELEASE, grants, request, read)
             .await;
         only(results)
     }
 
-    /// A connection for what is not urgent: taken from the pool for one call and given back.
-    fn borrowed(&self) -> Channel {
-        Channel::new(self.inner.server.clone())
+    fn offset(&self) -> MutexGuard<'_, Option<ClockOffset>> {
+        // A value is set whole or not at all.
+        let offset = self.inner.offset.lock();
+        offset.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,71 +271,100 @@ impl Lock for RedisLock {
     }
 
     async fn resume(&self, task: &TaskName) -> Result<()> {
-        let channel = &self.inner.releases;
         let tasks = std::slice::from_ref(task);
+        let request = |keys: &Keys, task: &TaskName| reply::resume_request(keys, task);
         let results = self
-            .ask(channel, &RESUME, tasks, reply::resume_request, |_, _| {
-                Some(())
-            })
+            .ask(Purpose::Rest, &RESUME, tasks, request, |_, _| Some(Ok(())))
             .await;
         only(results).map(drop)
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
-        /// Enough for one round trip to be well used, and few enough not to hold up the server.
-        const KEYS_PER_CALL: usize = 512;
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = Pipeline::new();
-        pipeline.ignore_errors();
-        for chunk in tasks.chunks(KEYS_PER_CALL) {
-            let keys: Vec<String> = chunk.iter().map(|t| self.inner.keys.state(t)).collect();
-            pipeline.cmd("MGET").arg(keys);
-        }
-        let channel = self.borrowed();
-        let address = channel.address();
-        let replies = channel
-            .send(&pipeline)
-            .await
-            .map_err(|f| f.error(address))?;
-        let mut found = Vec::with_capacity(tasks.len());
-        for value in replies.values {
-            let value =
-                value.map_err(|e| script::reply_fault(&e, replies.resent).error(address))?;
+        let Inner { keys, store, .. } = &*self.inner;
+        let request = |task| reply::read_request(keys, task);
+        let requests: Vec<Request> = tasks.iter().map(request).collect();
+        let manner = Manner::default();
+        let replies = store.replies(Purpose::Rest, &READ, &requests, manner).await;
+        let mut found: Vec<Option<LastFired>> = tasks.iter().map(|_| None).collect();
+        for (places, reply) in replies {
+            let value = reply.map_err(|f| f.error(store))?.value;
             let texts: Vec<Option<Vec<u8>>> = redis::from_redis_value(value).map_err(|e| {
-                let text = format!("{address}: MGET gave an answer of unknown shape");
+                let text = format!("{store}: MGET gave an answer of unknown shape");
                 Error::new(ErrorKind::StoreProtocol, text).with_source(e)
             })?;
-            found.extend(texts.into_iter().map(|text| {
-                let text = String::from_utf8_lossy(text.as_deref()?).into_owned();
-                // What is no state counts as none, as it does for a claim.
-                Some(text.parse::<State>().ok()?.last_fired())
-            }));
-        }
-        if found.len() != tasks.len() {
-            let text = format!("{address}: MGET answered for another number of keys than asked");
-            return Err(Error::new(ErrorKind::StoreProtocol, text));
+            if texts.len() != places.len() {
+                let text = format!("{store}: MGET answered for another number of keys than asked");
+                return Err(Error::new(ErrorKind::StoreProtocol, text));
+            }
+            for (place, text) in places.into_iter().zip(texts) {
+                let state = text.and_then(|text| {
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    // What is no state counts as none, as it does for a claim.
+                    text.parse::<State>().ok()
+                });
+                if let Some(slot) = found.get_mut(place) {
+                    *slot = state.map(|state| state.last_fired());
+                }
+            }
         }
         Ok(found)
     }
 
     /// Tries everything that the lock will do, on keys of its own that end within a second.
     async fn check(&self) -> Result<()> {
-        let channel = self.borrowed();
-        let may_evict = check::check(&channel, &self.inner.keys).await?;
-        if may_evict && !self.inner.has_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                address = %channel.address(),
-                "this redis evicts keys when its memory is full, locks and the record of fired \
-                 instants included: set maxmemory-policy to noeviction"
-            );
+        let Inner {
+            store,
+            keys,
+            demands,
+            ..
+        } = &*self.inner;
+        for (node, probe) in store.probes(keys).await? {
+            check::check(&node.borrowed(), keys, demands, &probe).await?;
         }
         Ok(())
     }
 
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        let Inner {
+            store,
+            keys,
+            demands,
+            clock,
+            ..
+        } = &*self.inner;
+        let mut diagnosis = Diagnosis::new(self.describe());
+        let probes = store.probes(keys).await?;
+        let is_one = probes.len() == 1;
+        for (node, probe) in probes {
+            let mut of_node = Diagnosis::new(node.server.address.to_string());
+            let channel = node.borrowed();
+            diagnose::diagnose(&channel, keys, demands, &probe, &**clock, &mut of_node).await?;
+            for finding in of_node.findings() {
+                let text = match is_one {
+                    true => finding.text.clone(),
+                    false => format!("{}: {}", of_node.store(), finding.text),
+                };
+                diagnosis.add(finding.severity, &finding.subject, text);
+            }
+        }
+        Ok(diagnosis)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        *self.offset()
+    }
+
+    async fn store_changed(&self) {
+        let mut changes = self.inner.store.changes();
+        let seen = self.seen.load(Ordering::Acquire);
+        // The sender lives in the lock: there is no other end than a change.
+        if let Ok(now) = changes.wait_for(|now| *now != seen).await.map(|now| *now) {
+            self.seen.store(now, Ordering::Release);
+        }
+    }
+
     fn describe(&self) -> String {
-        self.inner.server.address.to_string()
+        self.inner.store.to_string()
     }
 }
 
@@ -292,7 +378,7 @@ fn untimed<T>(results: Vec<Result<(i64, T)>>) -> Vec<Result<T>> {
 impl fmt::Debug for RedisLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisLock")
-            .field("server", &self.inner.server.address)
+            .field("server", &format_args!("{}", self.inner.store))
             .field("keys", &self.inner.keys)
             .finish()
     }

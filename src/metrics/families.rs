@@ -40,6 +40,8 @@ pub(super) struct Families {
     lock_duration: HistogramVec,
     pub(super) scheduler_running: IntGauge,
     pub(super) last_wake: Gauge,
+    pub(super) clock_skew: Gauge,
+    pub(super) store_changes: IntCounter,
 }
 
 /// The handles of one task's series.
@@ -102,6 +104,12 @@ impl Families {
                 .int_gauges(&table::SCHEDULER_RUNNING)?
                 .with_label_values::<&str>(&[]),
             last_wake: to.gauges(&table::LAST_WAKE)?.with_label_values::<&str>(&[]),
+            clock_skew: to
+                .gauges(&table::CLOCK_SKEW)?
+                .with_label_values::<&str>(&[]),
+            store_changes: to
+                .counters(&table::STORE_CHANGES)?
+                .with_label_values::<&str>(&[]),
         };
         to.int_gauges(&table::BUILD_INFO)?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Decision, Event};
 use crate::lock::lease::Renewer;
-use crate::lock::{LastFired, Lock};
+use crate::lock::{Diagnosis, LastFired, Lock, Severity};
 use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
@@ -229,6 +229,7 @@ impl Engine {
         }
         let undo = BackToIdle(this);
         this.wait_for_lock().await?;
+        this.diagnose().await;
         let timer = Timer::new(this.clone(), this.last_fired().await?);
         std::mem::forget(undo);
 
@@ -292,6 +293,19 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
+    }
+
+    /// Tells what is wrong with the lock's store. That nothing can be told stops nothing.
+    async fn diagnose(&self) {
+        let diagnosis = self.lock.diagnose().await.unwrap_or_else(|error| {
+            let mut unknown = Diagnosis::new(self.settings.lock.describe());
+            let text = format!("could not be made: {error}");
+            unknown.add(Severity::Warning, "diagnosis", text);
+            unknown
+        });
+        self.announce(&Event::StoreDiagnosed {
+            diagnosis: Arc::new(diagnosis),
+        });
     }
 
     /// What the lock knows of the tasks registered so far, in their order.

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, LockOperation, LockResults, Observers};
-use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
+use crate::lock::{
+    Acquired, Claim, ClockOffset, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+};
 use crate::scheduler::health::Health;
 use crate::task::TaskName;
 use crate::time::Clock;
@@ -123,13 +125,21 @@ impl Lock for WatchedLock {
             Acquired::Granted(_) => Tally::Ok,
             _ => Tally::Contended,
         };
-        self.ask(
-            LockOperation::Acquire,
-            claims.len(),
-            self.lock.acquire_all(claims),
-            tally,
-        )
-        .await
+        let answers = self
+            .ask(
+                LockOperation::Acquire,
+                claims.len(),
+                self.lock.acquire_all(claims),
+                tally,
+            )
+            .await;
+        // Without an answer the lock knows only what it was at an earlier one.
+        if answers.iter().any(Result::is_ok)
+            && let Some(offset) = self.lock.clock_offset()
+        {
+            self.observers.announce(&Event::ClockOffset { offset });
+        }
+        answers
     }
 
     async fn renew(&self, grant: &Grant) -> Result<Renewed> {
@@ -169,6 +179,19 @@ impl Lock for WatchedLock {
 
     async fn check(&self) -> Result<()> {
         self.limited(self.lock.check()).await?
+    }
+
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        self.limited(self.lock.diagnose()).await?
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.lock.clock_offset()
+    }
+
+    async fn store_changed(&self) {
+        self.lock.store_changed().await;
+        self.observers.announce(&Event::StoreChanged);
     }
 
     fn describe(&self) -> String {

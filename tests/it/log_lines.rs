@@ -1,56 +1,16 @@
 //! The log lines that people search for, word for word, and the metric beside each.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tasklock::{MemoryLock, Metrics, Policy, TaskError};
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::support::lines::Lines;
 use crate::support::{Bench, pass};
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl Lines {
-    /// The one line that has all of `parts`.
-    fn one(&self, parts: &[&str]) -> String {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let fits = |line: &&str| parts.iter().all(|part| line.contains(part));
-        let found: Vec<&str> = text.lines().filter(fits).collect();
-        assert_eq!(found.len(), 1, "{parts:?} in\n{text}");
-        found[0].to_owned()
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn each_end_of_a_run_has_its_line_and_its_metric() {
     let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_ansi(false)
-        .with_max_level(tracing::Level::DEBUG)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = lines.listen();
     let metrics = Metrics::new().unwrap();
     let bench = Bench::with(
         |clock| MemoryLock::with_clock(clock),
@@ -111,12 +71,7 @@ async fn each_end_of_a_run_has_its_line_and_its_metric() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_runs_elsewhere_has_its_line() {
     let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_ansi(false)
-        .with_max_level(tracing::Level::DEBUG)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = lines.listen();
     let one = Bench::new();
     let lock = MemoryLock::with_clock(one.clock.clone());
     let fleet = [(); 2].map(|()| Bench::on(one.clock.clone(), lock.clone(), |b| b));
@@ -135,11 +90,7 @@ async fn a_task_that_runs_elsewhere_has_its_line() {
 #[tokio::test(start_paused = true)]
 async fn a_registration_warns_of_a_spec_that_will_not_do_what_it_says() {
     let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = lines.listen();
     let bench = Bench::new();
     bench.task("never", "0 0 31 2 *", |_| async { Ok(()) });
     bench.task("moved", "TZ=Europe/Berlin 30 2 * * *", |_| async { Ok(()) });
@@ -152,6 +103,6 @@ async fn a_registration_warns_of_a_spec_that_will_not_do_what_it_says() {
         "lint=\"dst_gap\"",
         "detail=no 02:30 on 2027-03-28 in Europe/Berlin: fires at 03:00 instead",
     ]);
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = lines.text();
     assert_eq!(text.matches("WARN").count(), 2, "{text}");
 }

@@ -111,7 +111,7 @@ pub fn acquired(answer: &Acquired) -> String {
             g.attempt(),
             g.remaining().as_millis()
         ),
-        Acquired::AlreadyFired { owner, status } => {
+        Acquired::AlreadyFired { owner, status, .. } => {
             format!("already_fired,{owner},{}", number(status, &STATUSES))
         }
         Acquired::Superseded { last } => format!("superseded,{}", last.timestamp_millis()),
@@ -150,6 +150,7 @@ pub fn read_acquired(item: &str, claim: &Claim) -> Acquired {
         "already_fired" => Acquired::AlreadyFired {
             owner: f[1].to_owned(),
             status: STATUSES[f[2].parse::<usize>().unwrap()],
+            spec: String::new(),
         },
         "superseded" => Acquired::Superseded {
             last: instant(f[1]),
@@ -233,6 +234,7 @@ pub fn read_last_fired(item: &str) -> Option<LastFired> {
             status: STATUSES[f[1].parse::<usize>().unwrap()],
             owner: f[2].to_owned(),
             ended_at: unless_dash(f[3], instant),
+            failures: 0,
         }
     };
     unless_dash(item, read)

@@ -46,6 +46,7 @@ for i = 1, #KEYS, 2 do
   local take = false
   if lt == tok and tonumber(li) == inst then      -- a repeat of a claim that had been granted
     if cur == tok then
+      redis.call('SET', lk, tok, 'XX', 'KEEPTTL')   -- a write, so that WAIT has something to wait for
       r = {1, tonumber(f), left(), att, st, me}
     elseif st == 'R' and not cur and redis.call('SET', lk, tok, 'NX', 'EX', ttl) then
       r = {1, tonumber(f), ttl * 1000, att, st, me} -- nobody acquired since: the fence is newest

@@ -1,5 +1,7 @@
 //! Where the server is: a URL, read strictly, and what may be said of it aloud.
 
+mod several;
+
 use std::fmt;
 
 use deadpool_redis::redis::{
@@ -10,18 +12,43 @@ use url::Url;
 use crate::error::{Error, ErrorKind, Result};
 
 const FORMS: &str = "expected redis://[user:password@]host[:port][/database], rediss://… for TLS, \
-                     or redis+unix:///path[?db=…&user=…&pass=…]";
+                     redis+unix:///path[?db=…&user=…&pass=…], \
+                     redis+sentinel://[user:password@]host[:port][,host…]/primary[/database], or \
+                     redis+cluster://[user:password@]host[:port][,host…]";
 
 /// A server, a database on it and the rights to use them. Prints neither user nor password.
 #[derive(Clone)]
 pub(super) struct Address {
+    /// Of several servers, those of the first.
     info: ConnectionInfo,
+    place: Place,
+}
+
+/// Where the servers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// There is one.
+    Server,
+    /// Where the sentinels at these hosts and ports say that the primary of this name is.
+    Sentinels(Vec<(String, u16)>, String),
+    /// In the cluster that has nodes at these hosts and ports.
+    Cluster(Vec<(String, u16)>),
 }
 
 impl Address {
     /// Reads a URL. Its errors never repeat a part of it: any part may be a piece of a password
     /// that somebody forgot to encode.
     pub(super) fn parse(url: &str) -> Result<Self> {
+        match url.split_once("://") {
+            Some(("redis+sentinel", rest)) => several::sentinels("redis", rest),
+            Some(("rediss+sentinel", rest)) => several::sentinels("rediss", rest),
+            Some(("redis+cluster", rest)) => several::cluster("redis", rest),
+            Some(("rediss+cluster", rest)) => several::cluster("rediss", rest),
+            _ => Self::parse_one(url),
+        }
+    }
+
+    fn parse_one(url: &str) -> Result<Self> {
         let url = Url::parse(url).map_err(|e| {
             invalid(format!(
                 "is not a URL ({e}): {FORMS}; characters such as : / # ? @ in a password have to \
@@ -38,7 +65,10 @@ impl Address {
             // Its texts are fixed once the parts above are known to be good.
             invalid(format!("cannot be used ({e}): {FORMS}")).with_source(e)
         })?;
-        Ok(Self { info })
+        Ok(Self {
+            info,
+            place: Place::Server,
+        })
     }
 
     /// Trusts the certificate authorities in `pem` in place of the public ones.
@@ -65,11 +95,37 @@ impl Address {
         })?;
         Ok(Self {
             info: client.get_connection_info().clone(),
+            place: self.place,
         })
     }
 
     pub(super) fn is_tls(&self) -> bool {
         matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The server at another host and port, with the same rights, TLS and database.
+    pub(super) fn at(&self, host: &str, port: u16) -> Self {
+        let addr = match self.info.addr() {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host: host.to_owned(),
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host.to_owned(), port),
+        };
+        Self {
+            info: self.info.clone().set_addr(addr),
+            place: Place::Server,
+        }
     }
 
     pub(super) fn info(&self) -> &ConnectionInfo {
@@ -81,6 +137,18 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let db = self.info.redis_settings().db();
+        let tls = if self.is_tls() { " (TLS)" } else { "" };
+        match &self.place {
+            Place::Server => {}
+            Place::Sentinels(hosts, name) => {
+                let hosts = Hosts(hosts);
+                return write!(
+                    f,
+                    "redis{tls} primary {name}/{db} of the sentinels at {hosts}"
+                );
+            }
+            Place::Cluster(hosts) => return write!(f, "redis{tls} cluster at {}", Hosts(hosts)),
+        }
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 write!(f, "redis at {}:{port}/{db}", Host(host))
@@ -96,6 +164,18 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+struct Hosts<'a>(&'a [(String, u16)]);
+
+impl fmt::Display for Hosts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (host, port)) in self.0.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            write!(f, "{comma}{}:{port}", Host(host))?;
+        }
+        Ok(())
     }
 }
 
@@ -169,93 +249,4 @@ fn invalid(what: impl fmt::Display) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_says_where_and_never_who() {
-        for (url, text) in [
-            ("redis://127.0.0.1:6379", "redis at 127.0.0.1:6379/0"),
-            ("redis://localhost", "redis at localhost:6379/0"),
-            ("redis://u:secret@h:6380/2", "redis at h:6380/2"),
-            ("redis://:s%2Fcret@h", "redis at h:6379/0"),
-            ("redis://[::1]:7000/1", "redis at [::1]:7000/1"),
-            (
-                "rediss://u:secret@example.org:6380/2",
-                "redis (TLS) at example.org:6380/2",
-            ),
-            (
-                "redis+unix:///run/redis.sock?db=3&user=u&pass=secret",
-                "redis at /run/redis.sock database 3",
-            ),
-        ] {
-            let address = Address::parse(url).unwrap();
-            assert_eq!(address.to_string(), text);
-            assert_eq!(format!("{address:?}"), text);
-        }
-    }
-
-    #[test]
-    fn user_password_and_database_are_read() {
-        let address = Address::parse("redis://us%40er:s%2Fcret@h/7").unwrap();
-        let settings = address.info().redis_settings();
-        assert_eq!(settings.username(), Some("us@er"));
-        assert_eq!(settings.password(), Some("s/cret"));
-        assert_eq!(settings.db(), 7);
-    }
-
-    #[test]
-    fn bad_addresses_are_refused_with_the_place_and_without_the_secret() {
-        for (url, part) in [
-            ("", "is not a URL"),
-            ("hunter2", "is not a URL"),
-            ("localhost:6379", "unknown scheme"),
-            ("http://user:hunter2@h", "unknown scheme"),
-            ("redis-sentinel://user:hunter2@h", "unknown scheme"),
-            ("redis:///2", "no host"),
-            ("redis://:hunter2@", "not a URL"),
-            ("redis://h:99999", "invalid port number"),
-            ("redis://:pa/hunter2@h", "percent-encoded"),
-            ("redis://h/hunter2", "not a database number"),
-            ("redis://h/-1", "not a database number"),
-            ("redis://h/1/2", "not a database number"),
-            ("redis://u:1/2@h", "not a database number"),
-            ("redis://u:1#hunter2@h", "has a # part"),
-            ("redis://u:1?hunter2@h", "has a ? part"),
-            ("rediss://h/#insecure", "certificates are always verified"),
-            ("redis://0.0.0.0", "wildcard"),
-            ("redis+unix://", "no socket path"),
-            ("redis+unix:///s?db=x", "not a database number"),
-            ("redis+unix:///s?hunter2=x", "has a parameter other"),
-            ("redis://%ff:%ffhunter2@h", "not valid UTF-8"),
-        ] {
-            let error = Address::parse(url).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
-            let text = error.to_string();
-            assert!(text.contains(part), "{url}: {text}");
-            assert!(!format!("{error:?}{text}").contains("hunter2"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_ca_certificate_needs_tls_and_has_to_be_one() {
-        for (url, pem, part) in [
-            (
-                "redis://h",
-                "-----BEGIN CERTIFICATE-----",
-                "does not use TLS",
-            ),
-            ("rediss://h", "nonsense", "no certificate in PEM form"),
-            (
-                "rediss://h",
-                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-                "cannot be used",
-            ),
-        ] {
-            let address = Address::parse(url).unwrap();
-            let error = address.trusting(pem.as_bytes().to_vec()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidConfig);
-            assert!(error.to_string().contains(part), "{error}");
-        }
-    }
-}
+mod tests;

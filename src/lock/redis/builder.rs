@@ -4,15 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionInfo};
-use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::RedisLock;
 use crate::lock::redis::address::Address;
-use crate::lock::redis::connection::Server;
+use crate::lock::redis::check::{Demands, ReplicaAcks};
+use crate::lock::redis::dial::Dial;
 use crate::lock::redis::keys::Keys;
+use crate::lock::redis::store::Store;
+use crate::time::{Clock, SystemClock};
 
 /// Settings of a [`RedisLock`]; made by [`RedisLock::builder`].
 #[must_use = "a builder does nothing until build() is called"]
@@ -24,6 +23,8 @@ pub struct RedisLockBuilder {
     connect_timeout: Duration,
     pool_size: usize,
     ca_certificate: Option<Vec<u8>>,
+    demands: Demands,
+    clock: Arc<dyn Clock>,
 }
 
 impl RedisLockBuilder {
@@ -35,6 +36,8 @@ impl RedisLockBuilder {
             connect_timeout: Duration::from_secs(1),
             pool_size: 4,
             ca_certificate: None,
+            demands: Demands::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -63,7 +66,7 @@ impl RedisLockBuilder {
         self
     }
 
-    /// The most connections to have at once. Default, and least: 4.
+    /// The most connections to have at once, to each server. Default, and least: 4.
     ///
     /// One is kept for claims, one for renewals and one for releases, so that none of them waits
     /// for another; what is left serves [`last_fired`](crate::Lock::last_fired) and
@@ -77,6 +80,32 @@ impl RedisLockBuilder {
     /// Default: the public ones of the Mozilla list.
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_certificate = Some(pem.into());
+        self
+    }
+
+    /// Whether [`check`](crate::Lock::check), and so the start of a scheduler, fails with
+    /// [`ErrorKind::InvalidConfig`] on a server that throws keys away when its memory is full.
+    /// Default: no; [`diagnose`](crate::Lock::diagnose) warns of it. Needs the right to `INFO`.
+    pub fn deny_eviction(mut self, deny: bool) -> Self {
+        self.demands.no_eviction = deny;
+        self
+    }
+
+    /// A grant counts only when so many replicas of the server have confirmed it in so long: a
+    /// failover to one of them then knows of it. Default: 0, none is waited for.
+    ///
+    /// With fewer in time, or with fewer connected, a claim is an [`ErrorKind::StoreAmbiguous`]
+    /// ("not replicated"), to be repeated or given back as any other: a scheduler does both.
+    /// `timeout` is at most half of the [response time-out](Self::response_timeout). Needs the
+    /// right to `WAIT`.
+    pub fn replica_acks(mut self, count: usize, timeout: Duration) -> Self {
+        self.demands.replica_acks = (count > 0).then_some(ReplicaAcks { count, timeout });
+        self
+    }
+
+    /// The clock of this machine, with which the server's is compared. Default: the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -101,6 +130,15 @@ impl RedisLockBuilder {
                 self.pool_size
             )));
         }
+        if let Some(ReplicaAcks { timeout, .. }) = self.demands.replica_acks
+            && (timeout.is_zero() || timeout > self.response_timeout / 2)
+        {
+            return Err(invalid(format!(
+                "the timeout of replica_acks of a RedisLock is {timeout:?}: it has to be more than \
+                 0, and at most half of response_timeout, which is {:?}",
+                self.response_timeout
+            )));
+        }
         let keys = Keys::new(self.prefix)?;
         let mut address = Address::parse(&self.url)?;
         if let Some(pem) = self.ca_certificate {
@@ -109,34 +147,9 @@ impl RedisLockBuilder {
         if address.is_tls() {
             install_crypto_provider();
         }
-        let connecting = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.response_timeout));
-        let manager = Manager::new_with_config(on_the_wire(address.info()), connecting)
-            .map_err(|e| invalid(format!("{address} cannot be used: {e}")).with_source(e))?;
-        let limits = Timeouts {
-            wait: Some(Duration::from_millis(500)),
-            create: Some(self.connect_timeout * 2),
-            recycle: Some(Duration::from_millis(250)),
-        };
-        // The pool's own limits, and the first answer.
-        let connect_limit = [limits.wait, limits.create, limits.recycle]
-            .into_iter()
-            .flatten()
-            .sum::<Duration>()
-            + self.response_timeout;
-        let pool = Pool::builder(manager)
-            .max_size(self.pool_size)
-            .timeouts(limits)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|e| invalid("no pool of connections can be built").with_source(e))?;
-        let server = Arc::new(Server {
-            address,
-            pool,
-            connect_limit,
-        });
-        Ok(RedisLock::new(server, keys))
+        let dial = Dial::new(self.connect_timeout, self.response_timeout, self.pool_size);
+        let store = Store::new(address, dial)?;
+        Ok(RedisLock::new(store, keys, self.demands, self.clock))
     }
 }
 
@@ -150,19 +163,6 @@ impl fmt::Debug for RedisLockBuilder {
             .field("pool_size", &self.pool_size)
             .finish_non_exhaustive()
     }
-}
-
-/// Requests are small and wait for nothing; and a peer that vanished is noticed.
-fn on_the_wire(info: &ConnectionInfo) -> ConnectionInfo {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(5))
-        .with_interval(Duration::from_secs(2));
-    let settings = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let settings = settings.set_user_timeout(Duration::from_secs(5));
-    info.clone().set_tcp_settings(settings)
 }
 
 /// TLS panics at the first connection of a process that has no provider of cryptography.

@@ -15,53 +15,20 @@
 //!   the server's return succeeds.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use deadpool_redis::Connection;
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{self, Pipeline, RedisResult, Value};
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::redis::{Pipeline, RedisResult, Value};
 
 use crate::lock::redis::address::Address;
 use crate::lock::redis::fault::{self, Fault, Phase, Remedy};
+use crate::lock::redis::server::Server;
 
-/// A server, and the pool of connections to it.
-pub(super) struct Server {
-    pub(super) address: Address,
-    pub(super) pool: Pool,
-    /// How long getting a connection may take in all, another call's attempt included.
-    pub(super) connect_limit: Duration,
-}
-
-impl Server {
-    /// So many time-outs in a row mean that the path is dead.
-    const TIMEOUTS: u32 = 2;
-
-    /// A connection that has answered.
-    async fn connection(&self) -> Result<Connection, Fault> {
-        let connection = self
-            .pool
-            .get()
-            .await
-            .map_err(|e| fault::classify_pool(&e))?;
-        // A server that wants a password hangs up at a request of more than ten words, without
-        // saying why. A short one is answered.
-        let ping = redis::cmd("PING").exec_async(&mut connection.clone()).await;
-        match ping {
-            Ok(()) => Ok(connection),
-            Err(error) => {
-                drop(Connection::take(connection));
-                self.empty_pool();
-                Err(fault::classify(&error, Phase::Connect))
-            }
-        }
-    }
-
-    fn empty_pool(&self) {
-        self.pool.retain(|_, _| false);
-    }
-}
+/// So many time-outs in a row mean that the path is dead.
+const TIMEOUTS: u32 = 2;
 
 /// A place for one connection of a [`Server`].
 pub(super) struct Channel {
@@ -70,6 +37,8 @@ pub(super) struct Channel {
     slot: Mutex<Slot>,
     // Held by the one call that connects.
     connecting: tokio::sync::Mutex<()>,
+    // Held by the one pipeline at a time that makes the server wait.
+    waiting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -83,6 +52,8 @@ struct Slot {
 
 struct Kept {
     connection: Connection,
+    /// The server's when it was made.
+    generation: u64,
     /// Tells it from its predecessors: the attempt that made it.
     number: u64,
     /// Requests in a row that got no answer in time.
@@ -109,11 +80,17 @@ impl Channel {
             server,
             slot: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            waiting: tokio::sync::Mutex::default(),
         }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.server.address
+    }
+
+    /// Waits until no other pipeline makes the server wait.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.waiting.lock().await
     }
 
     /// Sends `pipeline`, which must be safe to repeat, and waits for all its answers.
@@ -167,7 +144,7 @@ impl Channel {
     fn treat(&self, remedy: Remedy, number: u64, timeouts: &AtomicU32) {
         let is_over = match remedy {
             Remedy::Keep => false,
-            Remedy::Suspect => timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= Server::TIMEOUTS,
+            Remedy::Suspect => timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS,
             Remedy::Drop => true,
         };
         if !is_over {
@@ -189,13 +166,16 @@ impl Channel {
     async fn lent(&self) -> Result<Lent, Fault> {
         let seen = {
             let slot = self.slot();
-            if let Some(kept) = &slot.kept {
+            if let Some(kept) = self.kept(&slot) {
                 return Ok(kept.lend());
             }
             slot.attempts
         };
         let limit = self.server.connect_limit;
-        tokio::time::timeout(limit, self.connect(seen))
+        // Behind a pointer: few calls connect, and all would carry it.
+        let connecting: Pin<Box<dyn Future<Output = Result<Lent, Fault>> + Send + '_>> =
+            Box::pin(self.connect(seen));
+        tokio::time::timeout(limit, connecting)
             .await
             .unwrap_or_else(|_elapsed| Err(fault::connecting_took_too_long()))
     }
@@ -205,7 +185,7 @@ impl Channel {
         let _only_one = self.connecting.lock().await;
         {
             let slot = self.slot();
-            if let Some(kept) = &slot.kept {
+            if let Some(kept) = self.kept(&slot) {
                 return Ok(kept.lend());
             }
             if let Some(failure) = slot.failure.as_ref().filter(|_| slot.attempts != seen) {
@@ -216,11 +196,16 @@ impl Channel {
         let mut slot = self.slot();
         slot.attempts += 1;
         match connected {
-            Ok(connection) => {
+            Ok((connection, generation)) => {
                 slot.failure = None;
+                if let Some(old) = slot.kept.take() {
+                    // Not back into the pool.
+                    drop(Connection::take(old.connection));
+                }
                 let number = slot.attempts;
                 let kept = slot.kept.insert(Kept {
                     connection,
+                    generation,
                     number,
                     timeouts: Arc::default(),
                 });
@@ -231,6 +216,14 @@ impl Channel {
                 Err(fault)
             }
         }
+    }
+
+    /// The kept connection, unless it leads to what the server was before it became another one:
+    /// an old primary may go on answering.
+    fn kept<'a>(&self, slot: &'a Slot) -> Option<&'a Kept> {
+        let generation = self.server.generation();
+        let kept = slot.kept.as_ref();
+        kept.filter(|kept| kept.generation == generation)
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

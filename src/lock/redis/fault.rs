@@ -1,5 +1,7 @@
 //! What went wrong with the server, and what follows from it: one table.
 
+mod own;
+
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -7,6 +9,11 @@ use deadpool_redis::PoolError;
 use deadpool_redis::redis::{ErrorKind as RedisErrorKind, RedisError};
 
 use crate::error::{Error, ErrorKind};
+
+pub(super) use own::{
+    cannot_be_used, connecting_took_too_long, is_a_replica, moves, no_cluster, no_owner,
+    no_sentinel, unknown_primary,
+};
 
 /// When an error came up: that decides whether the request may have been executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +68,30 @@ impl Fault {
         code == Some("NOSCRIPT")
     }
 
+    /// Whether a node of a cluster said that nobody serves the slot, as far as it knows.
+    pub(super) fn is_cluster_down(&self) -> bool {
+        let code = self.source.as_ref().and_then(RedisError::code);
+        code == Some("CLUSTERDOWN")
+    }
+
+    /// The same fault, with the node of a cluster that it is of.
+    pub(super) fn of_node(mut self, host: &str, port: u16) -> Self {
+        let comma = if self.detail.is_empty() { "" } else { ": " };
+        self.detail = format!("node {host}:{port}{comma}{}", self.detail);
+        self
+    }
+
+    /// Where a node of a cluster says that somebody else can serve.
+    pub(super) fn redirect(&self) -> Option<Redirect> {
+        let error = self.source.as_ref()?;
+        let (at, _slot) = error.redirect_node()?;
+        let (host, port) = at.rsplit_once(':')?;
+        Some(Redirect {
+            at: (host.to_owned(), port.parse().ok()?),
+            is_asking: error.code() == Some("ASK"),
+        })
+    }
+
     /// The fault as an error of the server at `address`.
     pub(super) fn error(&self, address: &impl fmt::Display) -> Error {
         let Self { text, detail, .. } = self;
@@ -74,6 +105,24 @@ impl Fault {
             Some(source) => error.with_source(source.clone()),
             None => error,
         }
+    }
+}
+
+/// Another node of a cluster that a request is sent on to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redirect {
+    pub(super) at: (String, u16),
+    /// For this request only: the slot is on its way there.
+    pub(super) is_asking: bool,
+}
+
+impl Redirect {
+    /// Of a node at `host`: one without a host means its own.
+    pub(super) fn from(mut self, host: &str) -> Self {
+        if self.at.0.is_empty() {
+            host.clone_into(&mut self.at.0);
+        }
+        self
     }
 }
 
@@ -146,19 +195,18 @@ const RULES: &[Rule] = {
         rule("", "The user executing the script can't", Denied, Keep,
             "the user lacks a right: it needs PING, SCRIPT LOAD, EVALSHA, TIME, MGET, SET, DEL, \
              EXPIRE, PEXPIRE and PTTL on the keys <prefix>task:lock:* and {<prefix>task:lock:*"),
+        rule("", "cluster support disabled", InvalidConfig, Keep,
+            "the server is no node of a Redis Cluster: write the address as redis://host:port"),
         rule("", "DB index is out of range", InvalidConfig, Drop,
             "the server has no database of that number"),
         rule("", "refused to switch database", InvalidConfig, Drop,
             "the server refused to select the database"),
         rule("MOVED", "-MOVED", Protocol, Keep,
-            "the server is a node of a Redis Cluster, which this lock cannot use: give it a single \
-             server or a primary with replicas"),
+            "the server is a node of a Redis Cluster: write the address as redis+cluster://host:port"),
         rule("ASK", "-ASK", Protocol, Keep,
-            "the server is a node of a Redis Cluster, which this lock cannot use: give it a single \
-             server or a primary with replicas"),
+            "the server is a node of a Redis Cluster: write the address as redis+cluster://host:port"),
         rule("CROSSSLOT", "-CROSSSLOT", Protocol, Keep,
-            "the server is a node of a Redis Cluster, which this lock cannot use: give it a single \
-             server or a primary with replicas"),
+            "the server is a node of a Redis Cluster: write the address as redis+cluster://host:port"),
     ]
 };
 
@@ -240,17 +288,6 @@ pub(super) fn classify_pool(error: &PoolError) -> Fault {
         remedy: Remedy::Drop,
         text: "no connection in time",
         detail: error.to_string(),
-        source: None,
-    }
-}
-
-/// Waiting for another call's attempt to connect took too long.
-pub(super) fn connecting_took_too_long() -> Fault {
-    Fault {
-        kind: ErrorKind::StoreUnavailable,
-        remedy: Remedy::Drop,
-        text: "no connection in time",
-        detail: String::new(),
         source: None,
     }
 }

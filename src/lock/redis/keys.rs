@@ -48,12 +48,21 @@ impl Keys {
     }
 }
 
+/// The part of a key that decides its slot in a Redis Cluster.
+pub(super) fn hashed(key: &str) -> &str {
+    tag(key).unwrap_or(key)
+}
+
 /// Whether the part of a key between its first `{` and the next `}` is not empty: only that part
 /// is hashed then.
 fn has_tag(key: &str) -> bool {
-    key.split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .is_some_and(|(tag, _)| !tag.is_empty())
+    tag(key).is_some()
+}
+
+fn tag(key: &str) -> Option<&str> {
+    let (_, rest) = key.split_once('{')?;
+    let (tag, _) = rest.split_once('}')?;
+    (!tag.is_empty()).then_some(tag)
 }
 
 #[cfg(test)]

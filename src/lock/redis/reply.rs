@@ -49,6 +49,10 @@ pub(super) fn resume_request(keys: &Keys, task: &TaskName) -> Request {
     request(keys, task, 0, Vec::new())
 }
 
+pub(super) fn read_request(keys: &Keys, task: &TaskName) -> Request {
+    request(keys, task, 0, Vec::new())
+}
+
 fn grant_args(grant: &Grant) -> Vec<String> {
     vec![
         grant.token.as_str().to_owned(),

@@ -1,11 +1,13 @@
 //! Scripts that the server runs, and batches of calls of them.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use deadpool_redis::redis::{self, Cmd, Pipeline, RedisError, Value};
 
 use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind};
+use crate::lock::redis::check::ReplicaAcks;
 use crate::lock::redis::connection::{Channel, Replies};
 use crate::lock::redis::fault::{self, Fault, Phase};
 
@@ -54,6 +56,9 @@ fn without(defence: Defence, text: &'static str, part: &str, instead: &str) -> &
 pub(super) static RESUME: LazyLock<Script> =
     LazyLock::new(|| Script::new("resume", include_str!("resume.lua")));
 
+/// No script: reads the states as they are. Sent where and as scripts are.
+pub(super) static READ: LazyLock<Script> = LazyLock::new(|| Script::new("read", ""));
+
 /// One of the lock's scripts.
 pub(super) struct Script {
     name: &'static str,
@@ -73,13 +78,36 @@ pub(super) struct Request {
 pub(super) struct Answer {
     /// The server's clock, epoch microseconds.
     pub(super) now_us: i64,
+    /// Whether as many replicas have it as was asked for.
+    pub(super) is_replicated: bool,
     pub(super) entry: Vec<Value>,
+}
+
+/// One call of a script: what it is told of its tasks.
+pub(super) type Call<'a> = Vec<&'a Request>;
+
+/// The reply to one call.
+pub(super) type Reply = Result<Said, Fault>;
+
+/// What a server said to one call.
+pub(super) struct Said {
+    pub(super) value: Value,
+    is_replicated: bool,
+}
+
+/// How calls are sent.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Manner {
+    /// Wait for so many replicas behind the calls.
+    pub(super) acks: Option<ReplicaAcks>,
+    /// The node serves the slot only for those who ask.
+    pub(super) is_asking: bool,
 }
 
 impl Script {
     /// The server does nothing else while it runs a script: a call of so many tasks takes it about
     /// a millisecond.
-    const TASKS_PER_CALL: usize = 128;
+    pub(super) const TASKS_PER_CALL: usize = 128;
 
     fn new(name: &'static str, text: &'static str) -> Self {
         let sha = redis::Script::new(text).get_hash().to_owned();
@@ -93,7 +121,14 @@ impl Script {
         cmd
     }
 
-    pub(super) fn call(&self, requests: &[Request]) -> Cmd {
+    pub(super) fn call(&self, requests: &[&Request]) -> Cmd {
+        if self.text.is_empty() {
+            let mut cmd = redis::cmd("MGET");
+            for request in requests {
+                cmd.arg(&request.state_key);
+            }
+            return cmd;
+        }
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(&self.sha).arg(requests.len() * 2);
         for request in requests {
@@ -105,43 +140,59 @@ impl Script {
         cmd
     }
 
-    /// Runs the script for all `requests` in one round trip; one answer for each, in their order.
+    /// Makes all calls in one round trip; one reply for each, in their order.
     pub(super) async fn run(
         &self,
         channel: &Channel,
-        requests: &[Request],
-    ) -> Vec<Result<Answer, Error>> {
-        let calls: Vec<&[Request]> = requests.chunks(Self::TASKS_PER_CALL).collect();
-        let mut replies = self.send(channel, &calls, Load::No).await;
+        calls: &[&Call<'_>],
+        manner: Manner,
+    ) -> Vec<Reply> {
+        // A server serves nobody on a connection that waits for replicas: the next would wait
+        // there, with its time running.
+        let _turn = match manner.acks {
+            Some(_) => Some(channel.turn().await),
+            None => None,
+        };
+        let mut replies = self.send(channel, calls, Load::No, manner).await;
         // A server that restarted or failed over has forgotten the scripts. The calls that it did
         // not know were not executed, and are sent again as they were.
-        let (again, places): (Vec<&[Request]>, Vec<&mut Reply>) = calls
+        let (again, places): (Vec<&Call<'_>>, Vec<&mut Reply>) = calls
             .iter()
             .zip(&mut replies)
             .filter(|(_, reply)| reply.as_ref().is_err_and(Fault::is_unknown_script))
             .unzip();
         if !again.is_empty() {
-            let second = self.send(channel, &again, Load::First).await;
+            let second = self.send(channel, &again, Load::First, manner).await;
             for (place, reply) in places.into_iter().zip(second) {
                 *place = reply;
             }
         }
-        let mut answers = Vec::with_capacity(requests.len());
-        for (call, reply) in calls.into_iter().zip(replies) {
-            self.spread(channel, call, reply, &mut answers);
-        }
-        answers
+        replies
     }
 
     /// Sends the calls in one pipeline; one reply for each.
-    async fn send(&self, channel: &Channel, calls: &[&[Request]], load: Load) -> Vec<Reply> {
-        let mut pipeline = Pipeline::with_capacity(calls.len() + 1);
+    async fn send(
+        &self,
+        channel: &Channel,
+        calls: &[&Call<'_>],
+        load: Load,
+        manner: Manner,
+    ) -> Vec<Reply> {
+        let mut pipeline = Pipeline::with_capacity(calls.len() + 2);
         pipeline.ignore_errors();
         if load == Load::First {
             pipeline.add_command(self.load());
         }
         for call in calls {
+            if manner.is_asking {
+                pipeline.cmd("ASKING");
+            }
             pipeline.add_command(self.call(call));
+        }
+        if let Some(acks) = manner.acks {
+            // On the same connection as the writes, and sent again with them: it waits for what
+            // this connection has written.
+            pipeline.add_command(acks.wait());
         }
         let all = |fault: Fault| calls.iter().map(|_| Err(fault.clone())).collect();
         let Replies { values, resent } = match channel.send(&pipeline).await {
@@ -155,26 +206,44 @@ impl Script {
             // Why it could not be taught says more than that it does not know.
             return all(reply_fault(&error, resent));
         }
-        values
-            .map(|value| value.map_err(|e| reply_fault(&e, resent)))
+        // Only the last of the answers for each call is to the call.
+        let each = if manner.is_asking { 2 } else { 1 };
+        let said = values.by_ref().take(calls.len() * each);
+        let said: Vec<_> = said.skip(each - 1).step_by(each).collect();
+        let is_replicated = match (manner.acks, values.next()) {
+            (None, _) => true,
+            (Some(acks), Some(Ok(Value::Int(n)))) => acks.are_met_by(n),
+            (Some(_), Some(Err(error))) => return all(reply_fault(&error, resent)),
+            (Some(_), _) => false,
+        };
+        let say = |value| Said {
+            value,
+            is_replicated,
+        };
+        said.into_iter()
+            .map(|value| value.map(say).map_err(|e| reply_fault(&e, resent)))
             .collect()
     }
 
-    /// Turns the reply to one call into the answers to its requests.
-    fn spread(
+    /// Turns the reply to one call into the answers to its requests, in their order.
+    pub(super) fn spread(
         &self,
-        channel: &Channel,
-        call: &[Request],
+        address: &impl fmt::Display,
+        call: &Call<'_>,
         reply: Reply,
-        answers: &mut Vec<Result<Answer, Error>>,
-    ) {
-        match reply.map(entries) {
-            Ok(Some((now_us, entries))) if entries.len() == call.len() => {
-                let answer = |entry| Ok(Answer { now_us, entry });
-                answers.extend(entries.into_iter().map(answer));
+    ) -> Vec<Result<Answer, Error>> {
+        let read = |said: Said| Some((entries(said.value)?, said.is_replicated));
+        match reply.map(read) {
+            Ok(Some(((now_us, entries), is_replicated))) if entries.len() == call.len() => {
+                let answer = |entry| Answer {
+                    now_us,
+                    is_replicated,
+                    entry,
+                };
+                entries.into_iter().map(answer).map(Ok).collect()
             }
-            Ok(_) => answers.extend(call.iter().map(|request| Err(self.misunderstood(request)))),
-            Err(fault) => answers.extend(call.iter().map(|_| Err(fault.error(channel.address())))),
+            Ok(_) => call.iter().map(|r| Err(self.misunderstood(r))).collect(),
+            Err(fault) => call.iter().map(|_| Err(fault.error(address))).collect(),
         }
     }
 
@@ -191,9 +260,6 @@ impl Script {
         )
     }
 }
-
-/// The reply to one call.
-type Reply = Result<Value, Fault>;
 
 /// Whether the server is taught the script before the calls.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -63,6 +63,35 @@ impl RedisServer {
         RedisOptions::default().start()
     }
 
+    /// A server that follows this one, and has its data.
+    pub fn replica(&self) -> Self {
+        let before = self
+            .says("INFO replication")
+            .matches("state=online")
+            .count();
+        let replica = RedisOptions {
+            settings: vec![format!("replicaof 127.0.0.1 {}", self.port)],
+            ..RedisOptions::default()
+        }
+        .start();
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while self
+            .says("INFO replication")
+            .matches("state=online")
+            .count()
+            <= before
+        {
+            assert!(Instant::now() < give_up, "no replication");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        replica
+    }
+
+    /// What it answers to a command without spaces in its words; empty if it does not.
+    pub fn says(&self, command: &str) -> String {
+        ask(&self.dir.path().join("socket"), command).unwrap_or_default()
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -159,6 +188,8 @@ impl RedisServer {
             ),
             "appendfsync always".to_owned(),
             "enable-debug-command yes".to_owned(),
+            // Replicas get their data at once, rather than when five seconds have passed.
+            "repl-diskless-sync-delay 0".to_owned(),
         ];
         if options.is_tls {
             lines.push("port 0".to_owned());
@@ -203,6 +234,22 @@ fn is_answering(socket: &Path) -> bool {
     stream.write_all(b"PING\r\n").is_ok()
         && stream.read_exact(&mut reply).is_ok()
         && (&reply == b"+PONG\r\n" || &reply == b"-NOAUTH")
+}
+
+/// Sends one command to a socket and reads the beginning of its answer.
+fn ask(socket: &Path, command: &str) -> std::io::Result<String> {
+    let mut stream = std::os::unix::net::UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(format!("{command}\r\nPING\r\n").as_bytes())?;
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    while !text.ends_with("+PONG\r\n") {
+        let n = stream.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        text.push_str(&String::from_utf8_lossy(&buffer[..n]));
+    }
+    Ok(text)
 }
 
 /// Writes a CA and a certificate of it for this host; returns the CA.

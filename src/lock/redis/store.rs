@@ -1,0 +1,206 @@
+//! The servers that keep a lock's records, and who is asked about which task.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+use crate::lock::redis::address::{Address, Place};
+use crate::lock::redis::check::Probe;
+use crate::lock::redis::cluster::{self, Cluster};
+use crate::lock::redis::connection::Channel;
+use crate::lock::redis::dial::Dial;
+use crate::lock::redis::keys::Keys;
+use crate::lock::redis::script::{Answer, Call, Manner, Reply, Request, Script};
+use crate::lock::redis::server::{Changes, Server};
+
+/// What a connection is kept for. None of them waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Claims,
+    Renewals,
+    Releases,
+    /// What is not urgent: a connection for one call.
+    Rest,
+}
+
+/// One server, and the connections that are kept to it.
+pub(super) struct Node {
+    pub(super) server: Arc<Server>,
+    claims: Channel,
+    renewals: Channel,
+    releases: Channel,
+}
+
+impl Node {
+    pub(super) fn new(server: Server) -> Self {
+        let server = Arc::new(server);
+        let channel = || Channel::new(server.clone());
+        Self {
+            claims: channel(),
+            renewals: channel(),
+            releases: channel(),
+            server,
+        }
+    }
+
+    /// A connection for what is not urgent: taken from the pool for one call and given back.
+    pub(super) fn borrowed(&self) -> Channel {
+        Channel::new(self.server.clone())
+    }
+
+    /// Makes calls on the connection that is kept for them.
+    pub(super) async fn run(
+        &self,
+        purpose: Purpose,
+        script: &Script,
+        calls: &[&Call<'_>],
+        manner: Manner,
+    ) -> Vec<Reply> {
+        let channel = match purpose {
+            Purpose::Claims => &self.claims,
+            Purpose::Renewals => &self.renewals,
+            Purpose::Releases => &self.releases,
+            Purpose::Rest => &self.borrowed(),
+        };
+        script.run(channel, calls, manner).await
+    }
+}
+
+/// All servers of a lock.
+pub(super) struct Store {
+    servers: Servers,
+    changes: Changes,
+}
+
+enum Servers {
+    One(Arc<Node>),
+    Many(Box<Cluster>),
+}
+
+impl Store {
+    pub(super) fn new(address: Address, dial: Dial) -> Result<Self> {
+        let changes = Changes::default();
+        let servers = match address.place() {
+            Place::Cluster(seeds) => {
+                let seeds = seeds.clone();
+                let cluster = Cluster::new(address, &seeds, dial, changes.clone());
+                Servers::Many(Box::new(cluster))
+            }
+            Place::Server | Place::Sentinels(..) => {
+                let server = Server::new(address, &dial, changes.clone())?;
+                Servers::One(Arc::new(Node::new(server)))
+            }
+        };
+        Ok(Self { servers, changes })
+    }
+
+    /// Asks `script` about all requests; one answer for each, in their order.
+    pub(super) async fn run(
+        &self,
+        purpose: Purpose,
+        script: &Script,
+        requests: &[Request],
+        manner: Manner,
+    ) -> Vec<Result<Answer, Error>> {
+        let replies = self.replies(purpose, script, requests, manner).await;
+        let mut answers: Vec<Option<Result<Answer, Error>>> =
+            requests.iter().map(|_| None).collect();
+        for (places, reply) in replies {
+            let call = requests_at(requests, &places);
+            let of_call = script.spread(self, &call, reply);
+            for (place, answer) in places.into_iter().zip(of_call) {
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = Some(answer);
+                }
+            }
+        }
+        let answers = answers.into_iter().zip(requests);
+        answers
+            .map(|(answer, request)| answer.unwrap_or_else(|| Err(script.misunderstood(request))))
+            .collect()
+    }
+
+    /// The replies to calls about all requests, with the places of the requests of each.
+    pub(super) async fn replies(
+        &self,
+        purpose: Purpose,
+        script: &Script,
+        requests: &[Request],
+        manner: Manner,
+    ) -> Vec<(Vec<usize>, Reply)> {
+        let mut by_slot: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        for (place, request) in requests.iter().enumerate() {
+            // A server alone takes keys of any slot in one call.
+            let slot = match &self.servers {
+                Servers::One(_) => 0,
+                Servers::Many(_) => cluster::slot(&request.lock_key),
+            };
+            by_slot.entry(slot).or_default().push(place);
+        }
+        let mut places = Vec::new();
+        let mut calls: Vec<(u16, Call<'_>)> = Vec::new();
+        for (slot, of_slot) in by_slot {
+            for chunk in of_slot.chunks(Script::TASKS_PER_CALL) {
+                calls.push((slot, requests_at(requests, chunk)));
+                places.push(chunk.to_vec());
+            }
+        }
+        // Behind a pointer, so that what callers await is not nested too deep for the compiler.
+        let asked: Pin<Box<dyn Future<Output = Vec<Reply>> + Send + '_>> = match &self.servers {
+            Servers::One(node) => {
+                let calls = calls.iter().map(|(_, call)| call);
+                let calls: Vec<&Call<'_>> = calls.collect();
+                Box::pin(async move { node.run(purpose, script, &calls, manner).await })
+            }
+            Servers::Many(cluster) => Box::pin(cluster.run(purpose, script, &calls, manner)),
+        };
+        places.into_iter().zip(asked.await).collect()
+    }
+
+    /// Every server that is written to, with a lock of nobody's that is kept there.
+    pub(super) async fn probes(&self, keys: &Keys) -> Result<Vec<(Arc<Node>, Probe)>> {
+        let cluster = match &self.servers {
+            Servers::One(node) => return Ok(vec![(node.clone(), Probe::new()?)]),
+            Servers::Many(cluster) => cluster,
+        };
+        let primaries = cluster.primaries().await.map_err(|f| f.error(self))?;
+        let mut found: Vec<(Arc<Node>, Probe)> = Vec::new();
+        // Random names soon meet every primary, unless a tag in the prefix keeps all at one.
+        for _ in 0..primaries.len() * 50 {
+            let probe = Probe::new()?;
+            let slot = cluster::slot(&keys.lock(probe.task()));
+            let node = cluster.owner(slot).map_err(|f| f.error(self))?;
+            if !found.iter().any(|(known, _)| Arc::ptr_eq(known, &node)) {
+                found.push((node, probe));
+            }
+            if found.len() == primaries.len() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// How often a server was found to be another one.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.watch()
+    }
+}
+
+fn requests_at<'a>(requests: &'a [Request], places: &[usize]) -> Call<'a> {
+    places.iter().filter_map(|n| requests.get(*n)).collect()
+}
+
+/// As the lock is described: never with a secret.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match &self.servers {
+            Servers::One(node) => &node.server.address,
+            Servers::Many(cluster) => cluster.address(),
+        };
+        fmt::Display::fmt(address, f)
+    }
+}

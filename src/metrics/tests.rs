@@ -1,0 +1,280 @@
+//! What events make of the series.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::*;
+use crate::event::{Decision, LeaseLoss, RunFacts};
+use crate::task::RunId;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn registered(task: &str) -> Event {
+    Event::TaskRegistered {
+        task: task.parse().unwrap(),
+        spec: "0 0 2 * * \"MON\"".into(),
+        timezone: chrono_tz::Asia::Shanghai,
+        next_fire: None,
+        lints: Arc::default(),
+    }
+}
+
+fn run(task: &str, attempt: u32) -> RunFacts {
+    RunFacts {
+        task: task.parse().unwrap(),
+        run_id: RunId::new(at("2026-11-21T10:00:00Z"), 1),
+        fire_time: at("2026-11-21T10:00:00Z"),
+        attempt,
+        fencing_token: crate::lock::FencingToken::new(7),
+        started: at("2026-11-21T10:00:00.500Z"),
+        lateness: Duration::from_millis(500),
+        shard: None,
+    }
+}
+
+fn finished(task: &str, outcome: Outcome) -> Event {
+    Event::RunFinished {
+        run: run(task, 1),
+        outcome,
+        duration: Duration::from_secs(2),
+        error: None,
+        at: at("2026-11-21T10:00:02.500Z"),
+    }
+}
+
+fn text_after(events: impl IntoIterator<Item = Event>) -> String {
+    let metrics = Metrics::new().unwrap();
+    for event in events {
+        metrics.on_event(&event);
+    }
+    metrics.encode().unwrap()
+}
+
+fn has(text: &str, line: &str) {
+    assert!(
+        text.lines().any(|l| l == line),
+        "no line {line:?} in:\n{text}"
+    );
+}
+
+#[test]
+fn all_series_of_a_task_are_there_at_zero_from_its_registration() {
+    let text = text_after([registered("a.b")]);
+    for outcome in Outcome::ALL {
+        let labels = format!("outcome=\"{outcome}\",task_name=\"a.b\"");
+        has(&text, &format!("task_runs_total{{{labels}}} 0"));
+    }
+    for decision in Decision::ALL {
+        let labels = format!("decision=\"{decision}\",task_name=\"a.b\"");
+        has(&text, &format!("task_firings_total{{{labels}}} 0"));
+    }
+    for metric in TABLE
+        .iter()
+        .filter(|m| m.labels == [TASK] && m.buckets.is_empty())
+    {
+        let value = if metric.name == NEXT_FIRE.name {
+            "+Inf"
+        } else {
+            "0"
+        };
+        has(
+            &text,
+            &format!("{}{{task_name=\"a.b\"}} {value}", metric.name),
+        );
+    }
+    has(&text, "task_duration_seconds_count{task_name=\"a.b\"} 0");
+    has(&text, "task_start_delay_seconds_count{task_name=\"a.b\"} 0");
+    has(
+        &text,
+        "task_info{overlap=\"skip\",schedule=\"0 0 2 * * \\\"MON\\\"\",task_name=\"a.b\",\
+         timezone=\"Asia/Shanghai\"} 1",
+    );
+}
+
+#[test]
+fn what_belongs_to_no_task_is_there_before_any_event() {
+    let text = text_after([]);
+    for operation in LockOperation::ALL {
+        for result in ["ok", "contended", "lost", "error"] {
+            has(
+                &text,
+                &format!(
+                    "task_lock_operations_total{{operation=\"{operation}\",result=\"{result}\"}} 0"
+                ),
+            );
+        }
+    }
+    has(&text, "task_scheduler_running 0");
+    has(&text, "task_scheduler_last_wake_timestamp_seconds 0");
+    has(
+        &text,
+        &format!(
+            "tasklock_build_info{{version=\"{}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        ),
+    );
+}
+
+#[test]
+fn errors_are_the_outcomes_that_are_neither_success_nor_cancelled() {
+    for outcome in Outcome::ALL {
+        let text = text_after([registered("t"), finished("t", *outcome)]);
+        let is_error = !matches!(outcome, Outcome::Success | Outcome::Cancelled);
+        let labels = format!("outcome=\"{outcome}\",task_name=\"t\"");
+        has(&text, &format!("task_runs_total{{{labels}}} 1"));
+        has(
+            &text,
+            &format!("task_errors_total{{task_name=\"t\"}} {}", is_error as u8),
+        );
+    }
+}
+
+#[test]
+fn a_run_is_measured_from_its_start_to_its_end() {
+    let metrics = Metrics::new().unwrap();
+    metrics.on_event(&registered("t"));
+    metrics.on_event(&Event::RunStarted { run: run("t", 2) });
+    let text = metrics.encode().unwrap();
+    has(&text, "task_running{task_name=\"t\"} 1");
+    has(&text, "task_retries_total{task_name=\"t\"} 1");
+    has(&text, "task_start_delay_seconds_sum{task_name=\"t\"} 0.5");
+    has(
+        &text,
+        "task_last_start_timestamp_seconds{task_name=\"t\"} 1795255200.5",
+    );
+
+    metrics.on_event(&Event::LeaseLost {
+        run: run("t", 2),
+        cause: LeaseLoss::Taken,
+    });
+    metrics.on_event(&finished("t", Outcome::LeaseLost));
+    let text = metrics.encode().unwrap();
+    has(&text, "task_running{task_name=\"t\"} 0");
+    has(&text, "task_lease_lost_total{task_name=\"t\"} 1");
+    has(
+        &text,
+        "task_duration_seconds_bucket{task_name=\"t\",le=\"1\"} 0",
+    );
+    has(
+        &text,
+        "task_duration_seconds_bucket{task_name=\"t\",le=\"5\"} 1",
+    );
+    has(&text, "task_last_run_duration_seconds{task_name=\"t\"} 2");
+    has(
+        &text,
+        "task_last_failure_timestamp_seconds{task_name=\"t\"} 1795255202.5",
+    );
+    has(
+        &text,
+        "task_last_success_timestamp_seconds{task_name=\"t\"} 0",
+    );
+}
+
+#[test]
+fn an_event_before_the_registration_is_counted() {
+    let text = text_after([Event::RunStarted { run: run("t", 1) }, registered("t")]);
+    has(&text, "task_running{task_name=\"t\"} 1");
+}
+
+#[test]
+fn several_answers_of_the_lock_to_one_request_are_counted_each() {
+    let text = text_after([Event::LockOperation {
+        operation: LockOperation::Acquire,
+        results: LockResults {
+            ok: 3,
+            contended: 2,
+            lost: 0,
+            error: 1,
+        },
+        took: Duration::from_millis(2),
+    }]);
+    let count = |result: &str, n: u32| {
+        let labels = format!("operation=\"acquire\",result=\"{result}\"");
+        has(
+            &text,
+            &format!("task_lock_operations_total{{{labels}}} {n}"),
+        );
+    };
+    count("ok", 3);
+    count("contended", 2);
+    count("lost", 0);
+    count("error", 1);
+    has(
+        &text,
+        "task_lock_operation_duration_seconds_count{operation=\"acquire\"} 1",
+    );
+}
+
+#[test]
+fn a_task_registered_again_with_another_spec_has_one_info() {
+    let again = Event::TaskRegistered {
+        task: "t".parse().unwrap(),
+        spec: "@hourly".into(),
+        timezone: chrono_tz::UTC,
+        next_fire: None,
+        lints: Arc::default(),
+    };
+    let text = text_after([registered("t"), again]);
+    assert_eq!(
+        text.lines().filter(|l| l.starts_with("task_info{")).count(),
+        1
+    );
+    assert!(text.contains("schedule=\"@hourly\""));
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_and_leaves_the_registry_as_it_was() {
+    let registry = Registry::new();
+    let taken = prometheus::IntGauge::new("task_running", "the application's own").unwrap();
+    registry.register(Box::new(taken)).unwrap();
+    for _ in 0..2 {
+        let error = Metrics::register(&registry).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Metrics);
+        assert!(
+            error.to_string().contains("metric task_running cannot"),
+            "{error}"
+        );
+    }
+    assert_eq!(registry.gather().len(), 1);
+}
+
+#[test]
+fn they_join_the_registry_of_an_application_once() {
+    let registry = Registry::new();
+    let own = prometheus::IntCounter::new("app_total", "x inf").unwrap();
+    registry.register(Box::new(own)).unwrap();
+    let metrics = Metrics::register(&registry).unwrap();
+    metrics.on_event(&registered("t"));
+    let text = metrics.encode().unwrap();
+    has(&text, "# HELP app_total x inf");
+    has(&text, "app_total 0");
+    has(
+        &text,
+        "task_next_fire_timestamp_seconds{task_name=\"t\"} +Inf",
+    );
+    assert!(Metrics::register(&registry).is_err());
+}
+
+#[test]
+fn the_manual_lists_every_metric_with_its_labels() {
+    let manual = include_str!("../../docs/operations.md");
+    for metric in TABLE {
+        let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        let row = format!("| `{}` | ", metric.name);
+        let line = manual.lines().find(|l| l.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("no row for {}", metric.name));
+        assert!(
+            line.contains(&format!("| {} |", labels.join(", "))),
+            "{line}"
+        );
+    }
+    let rows = manual.lines().filter(|l| {
+        l.starts_with("| `task") && l.contains("| gauge |")
+            || l.contains("| counter |")
+            || l.contains("| histogram |")
+    });
+    assert_eq!(rows.count(), TABLE.len());
+}

@@ -1,0 +1,238 @@
+//! A lock whose server becomes another one under it.
+
+use std::time::{Duration, Instant};
+
+use tasklock::chrono::Utc;
+use tasklock::testing::RecordingObserver;
+use tasklock::{
+    Acquired, BaseTask, Claim, Completion, ErrorKind, Event, Grant, Lock, Metrics, Policy,
+    RedisLock, Released, Renewed, Scheduler, Token,
+};
+
+use crate::support::RedisServer;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn claim(task: &str, bits: u128) -> Claim {
+    let token = Token::from_bits(bits);
+    Claim::new(task.parse().unwrap(), Utc::now(), token, "host:1:a")
+}
+
+fn granted(answer: tasklock::Result<Acquired>) -> Grant {
+    match answer {
+        Ok(Acquired::Granted(grant)) => grant,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether the lock tells of a change now.
+async fn is_changed(lock: &RedisLock) -> bool {
+    tokio::time::timeout(Duration::from_millis(20), lock.store_changed())
+        .await
+        .is_ok()
+}
+
+#[tokio::test]
+async fn a_restart_is_told_once_to_each_clone_of_the_lock() {
+    let mut server = RedisServer::start();
+    let lock = RedisLock::connect(&server.url()).await.unwrap();
+    let other = lock.clone();
+    granted(lock.acquire(&claim("a", 1)).await);
+    assert!(!is_changed(&lock).await);
+    // New connections to the same server are no change.
+    lock.check().await.unwrap();
+    assert!(!is_changed(&lock).await);
+
+    for round in 2..4 {
+        server.restart();
+        assert!(!is_changed(&lock).await, "nobody has looked");
+        granted(lock.acquire(&claim("b", round)).await);
+        assert!(is_changed(&lock).await);
+        assert!(!is_changed(&lock).await);
+        assert!(!is_changed(&lock.clone()).await);
+        assert!(is_changed(&other).await);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_change_is_woken_by_another_call() {
+    let mut server = RedisServer::start();
+    let lock = RedisLock::connect(&server.url()).await.unwrap();
+    let grant = granted(lock.acquire(&claim("a", 1)).await);
+    server.restart();
+    let waiting = async {
+        lock.store_changed().await;
+        lock.renew(&grant).await
+    };
+    let another = claim("b", 2);
+    let (renewed, claimed) = tokio::join!(waiting, lock.acquire(&another));
+    granted(claimed);
+    assert_eq!(renewed.unwrap(), Renewed::Reasserted);
+}
+
+#[tokio::test]
+async fn a_restart_without_data_brings_all_leases_back_at_once() {
+    let mut server = RedisServer::start();
+    let metrics = Metrics::new().unwrap();
+    let seen = RecordingObserver::new();
+    let lock = RedisLock::builder(&server.url()).build().unwrap();
+    let scheduler = Scheduler::builder()
+        .lock(lock.clone())
+        .observer(seen.clone())
+        .metrics(metrics.clone())
+        .build()
+        .unwrap();
+    // Renewed every 100 s, if nothing happens.
+    let policy = Policy::default().lease_ttl(Duration::from_secs(300));
+    let long = BaseTask::new("long", "@every 2s", Duration::from_secs(60), |_| async {
+        tokio::time::sleep(PATIENCE).await;
+        Ok(())
+    });
+    scheduler.register(long.policy(policy)).unwrap();
+    let often = BaseTask::new("often", "@every 500ms", Duration::from_secs(5), |_| async {
+        Ok(())
+    });
+    scheduler.register(often).unwrap();
+    scheduler.start().await.unwrap();
+    let started = |events: &[Event]| {
+        let of_long = |e: &&Event| matches!(e, Event::RunStarted { run } if run.task == *"long");
+        events.iter().find(of_long).map(|_| ())
+    };
+    seen.wait_for(PATIENCE, started).await;
+    let before = seen.starts("long")[0].fire_time;
+    server.restart();
+    // The claims of the other task find the new server.
+    let changed = |events: &[Event]| {
+        let is_change = |e: &Event| matches!(e, Event::StoreChanged);
+        let renewal = |e: &Event| {
+            matches!(e, Event::LockOperation { operation, results, .. }
+            if *operation == tasklock::LockOperation::Renew && results.ok == 1)
+        };
+        let at = events.iter().position(is_change)?;
+        events[at..].iter().any(renewal).then_some(())
+    };
+    seen.wait_for(PATIENCE, changed).await;
+    let last = lock.last_fired(&["long".parse().unwrap()]).await.unwrap();
+    let last = last[0].clone().unwrap();
+    assert_eq!(last.fire_time, Some(before));
+    let text = metrics.encode().unwrap();
+    assert!(
+        text.contains("\ntask_lock_store_changes_total 1\n"),
+        "{text}"
+    );
+    let another = claim("long", 99);
+    assert!(matches!(
+        lock.acquire(&another).await.unwrap(),
+        Acquired::Held(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_grant_waits_for_the_replicas_that_were_asked_for() {
+    let primary = RedisServer::start();
+    let replica = primary.replica();
+    let patience = Duration::from_millis(250);
+    let lock = RedisLock::builder(&primary.url())
+        .replica_acks(1, patience)
+        .build()
+        .unwrap();
+    lock.check().await.unwrap();
+    let grant = granted(lock.acquire(&claim("a", 1)).await);
+    let has_it = replica.says("EXISTS task:lock:a");
+    assert!(has_it.starts_with(":1"), "{has_it}");
+    lock.release(&grant, Completion::Succeeded).await.unwrap();
+
+    replica.pause();
+    let begun = Instant::now();
+    let stalled = claim("a", 2);
+    for _ in 0..2 {
+        let error = lock.acquire(&stalled).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreAmbiguous, "{error:?}");
+        assert!(error.to_string().contains("not replicated"), "{error}");
+    }
+    assert!(begun.elapsed() >= patience * 2, "the repeat did not wait");
+    // The others wait for who was granted it; one who asks for no replicas is not kept waiting.
+    let other = RedisLock::builder(&primary.url()).build().unwrap();
+    let held = other.acquire(&claim("a", 3)).await.unwrap();
+    assert!(matches!(held, Acquired::Held(_)), "{held:?}");
+    replica.resume();
+    let grant = granted(lock.acquire(&stalled).await);
+    let released = lock.release(&grant, Completion::Succeeded).await.unwrap();
+    assert_eq!(released, Released::Freed);
+
+    drop(replica);
+    let error = lock.acquire(&claim("b", 4)).await.unwrap_err();
+    assert!(error.to_string().contains("not replicated"), "{error}");
+    // What is refused is answered all the same.
+    let held = lock.acquire(&claim("b", 5)).await.unwrap();
+    assert!(matches!(held, Acquired::Held(_)), "{held:?}");
+}
+
+#[tokio::test]
+async fn many_claims_at_once_wait_for_replicas_one_after_the_other() {
+    let primary = RedisServer::start();
+    let _replica = primary.replica();
+    let lock = RedisLock::builder(&primary.url())
+        .replica_acks(1, Duration::from_millis(250))
+        .build()
+        .unwrap();
+    let mut claims = tokio::task::JoinSet::new();
+    for n in 0..100_u128 {
+        let lock = lock.clone();
+        claims.spawn(async move { lock.acquire(&claim(&format!("t{n}"), n)).await });
+    }
+    while let Some(answer) = claims.join_next().await {
+        granted(answer.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_firing_that_is_not_replicated_is_claimed_again_until_it_is() {
+    let primary = RedisServer::start();
+    let replica = primary.replica();
+    let seen = RecordingObserver::new();
+    let lock = RedisLock::builder(&primary.url()).replica_acks(1, Duration::from_millis(100));
+    let scheduler = Scheduler::builder()
+        .lock(lock.build().unwrap())
+        .observer(seen.clone())
+        .build()
+        .unwrap();
+    let task = BaseTask::new("a", "@every 2s", Duration::from_secs(5), |_| async {
+        Ok(())
+    });
+    scheduler.register(task).unwrap();
+    scheduler.start().await.unwrap();
+    replica.pause();
+    let refused = |events: &[Event]| {
+        events.iter().find_map(|e| match e {
+            Event::StoreDown { error, .. } => Some(error.to_string()),
+            _ => None,
+        })
+    };
+    let error = seen.wait_for(PATIENCE, refused).await;
+    assert!(error.contains("not replicated"), "{error}");
+    assert!(seen.starts("a").is_empty());
+    replica.resume();
+    let started = |events: &[Event]| {
+        let start = |e: &Event| matches!(e, Event::RunStarted { .. });
+        events.iter().any(start).then_some(())
+    };
+    seen.wait_for(PATIENCE, started).await;
+    scheduler.stop().await;
+    assert_eq!(seen.starts("a")[0].attempt, 1);
+}
+
+#[test]
+fn a_wait_for_replicas_has_to_fit_into_an_answer() {
+    for (timeout, response) in [(0, 500), (251, 500), (60, 100)] {
+        let error = RedisLock::builder("redis://h")
+            .response_timeout(Duration::from_millis(response))
+            .replica_acks(1, Duration::from_millis(timeout))
+            .build()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(error.to_string().contains("replica_acks"), "{error}");
+    }
+    let off = RedisLock::builder("redis://h").replica_acks(0, Duration::ZERO);
+    off.build().unwrap();
+}
