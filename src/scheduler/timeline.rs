@@ -91,6 +91,9 @@ pub(crate) fn due(
             schedule.next_after(t)
         };
     }
+    if let (true, Some((_, last)), Some(first)) = (has_leapt, &mut due.passed, due.fresh.first()) {
+        *last = schedule.prev_before(*first).unwrap_or(*last);
+    }
     if misfire == Misfire::RunOnce {
         let in_time =
             |t: &DateTime<Utc>| (now - *t).to_std().unwrap_or_default() <= misfire_threshold;
