@@ -354,7 +354,7 @@ impl fmt::Display for FencingToken {
 }
 
 /// Identifies one claim of one instance on one firing: 128 random bits, in hexadecimal.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(Arc<str>);
 
 impl Token {

@@ -9,7 +9,7 @@
 //! The window counts from when the request was *sent*: the store may have handled it at once and
 //! answered late. A renewal moves the window in the same way.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -136,7 +136,8 @@ pub(crate) struct Renewer {
 
 #[derive(Debug, Default)]
 struct Leases {
-    entries: HashMap<Token, Entry>,
+    /// In an order that a simulation can repeat.
+    entries: BTreeMap<Token, Entry>,
     /// When the renewer looks next, unless it is woken; `None` while it sleeps for good.
     wakes_at: Option<Duration>,
 }

@@ -179,12 +179,12 @@ impl Draft {
         if self.processes[instance] > at {
             return false;
         }
-        self.processes[instance] = end + 500;
         let (begin, end) = match kind {
             Fault::Crash => (Deed::Crash(instance), end),
             // It takes a while until it has stopped; too little, and it is killed.
             _ => (Deed::Stop(instance), (end + 2000).min(CALM)),
         };
+        self.processes[instance] = end + 500;
         self.deeds.push((at, begin));
         self.deeds.push((end, Deed::Start(instance)));
         true

@@ -40,11 +40,14 @@ struct Connection {
 struct Shared {
     requests: u64,
     connections: u64,
+    /// How often there was none.
+    failures: u64,
     /// Who waits for an answer, by the number of the request, with that of the connection.
     waiting: BTreeMap<u64, (u64, oneshot::Sender<String>)>,
     /// Time-outs in a row.
     silent: u32,
-    /// The connection to give up.
+    /// The connection to give up: the newest of those that broke, as old ones end too when the store
+    /// goes down, in no order.
     broken: Option<u64>,
 }
 
@@ -73,7 +76,7 @@ impl SimLock {
                 shared.silent += 1;
                 if shared.silent >= 2 {
                     shared.silent = 0;
-                    shared.broken = Some(on);
+                    shared.broken = shared.broken.max(Some(on));
                 }
                 Err(ambiguous("no answer in time"))
             }
@@ -85,7 +88,13 @@ impl SimLock {
         operation: &str,
         items: &[String],
     ) -> Result<(u64, u64, oneshot::Receiver<String>)> {
+        let failures = || self.shared.lock().unwrap().failures;
+        let before = failures();
         let mut slot = self.connection.lock().await;
+        if slot.is_none() && failures() != before {
+            // Who waits for somebody's connection shares its failure.
+            return Err(unavailable("no connection"));
+        }
         let broken = self.shared.lock().unwrap().broken.take();
         if broken.is_some() && slot.as_ref().map(|c| c.number) == broken {
             *slot = None;
@@ -114,10 +123,12 @@ impl SimLock {
     }
 
     async fn connect(&self) -> Result<Connection> {
-        let stream = match timeout(PATIENCE, TcpStream::connect((store::HOST, store::PORT))).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(_)) => return Err(unavailable("the connection was refused")),
-            Err(_) => return Err(unavailable("no connection in time")),
+        let opened = timeout(PATIENCE, TcpStream::connect((store::HOST, store::PORT))).await;
+        let Ok(Ok(stream)) = opened else {
+            self.shared.lock().unwrap().failures += 1;
+            return Err(unavailable(
+                "the connection was refused, or not made in time",
+            ));
         };
         let number = {
             let mut shared = self.shared.lock().unwrap();
@@ -143,7 +154,7 @@ async fn receive(reader: OwnedReadHalf, number: u64, shared: Arc<Mutex<Shared>>)
     }
     let mut shared = shared.lock().unwrap();
     shared.waiting.retain(|_, (on, _)| *on != number);
-    shared.broken = Some(number);
+    shared.broken = shared.broken.max(Some(number));
 }
 
 /// The answer to a request of one item.

@@ -8,7 +8,7 @@ use crate::checker::facts::{Facts, Lifetime};
 use crate::checker::lost::instants;
 use crate::checker::{Verdict, Violation};
 use crate::fleet::{AFTER, MISFIRE, TASKS};
-use crate::history::{Firing, Life, Millis, What};
+use crate::history::{Entry, Firing, Life, Millis, What};
 
 /// From this many on, fire times are not counted one by one: of those that are passed over at once,
 /// two are still decided alone, before the gap.
@@ -24,8 +24,8 @@ const CORRECTION: Millis = -10_800_000;
 
 #[derive(Default)]
 struct Counts {
-    decided: u64,
-    has_started: bool,
+    decided: Vec<Millis>,
+    starts_decided: u64,
     started: u64,
     finished: u64,
 }
@@ -37,8 +37,8 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
         match entry.what {
             What::Decided(life, firing, decision, count) => {
                 let of_firing = counts.entry((life, firing)).or_default();
-                of_firing.decided += 1;
-                of_firing.has_started |= decision == Decision::Started;
+                of_firing.decided.push(entry.at);
+                of_firing.starts_decided += u64::from(decision == Decision::Started);
                 let of_task = decided.entry((life, firing.task)).or_default();
                 of_task.push((firing.instant, count));
             }
@@ -52,11 +52,15 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
         }
     }
     for ((life, firing), counts) in counts {
-        if counts.decided > 1 && !begins_anew(facts, life) {
-            verdict.note(Violation::Decisions(life, firing), None);
+        if counts.decided.len() > 1 && !begins_anew(facts, life) {
+            let excuse = may_come_again(facts, firing, &counts.decided);
+            verdict.note(
+                Violation::Decisions(life, firing),
+                excuse.then_some("a fire time of an @after that the lock has named again"),
+            );
         }
         let is_ended = facts.lives.iter().any(|l| l.life == life && l.has_stopped);
-        let runs = u64::from(counts.has_started);
+        let runs = counts.starts_decided;
         let is_lacking = is_ended && (counts.started < runs || counts.finished < runs);
         if counts.started > runs || counts.finished > counts.started || is_lacking {
             verdict.note(Violation::Outcomes(life, firing), None);
@@ -72,6 +76,24 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
             }
         }
     }
+}
+
+/// A fire time that depends on the last run is named by the lock, and named again if the lock has
+/// forgotten it, or if whoever took it has given it back.
+fn may_come_again(facts: &Facts<'_>, firing: Firing, decided: &[Millis]) -> bool {
+    let (Some(from), Some(to)) = (decided.first(), decided.last()) else {
+        return false;
+    };
+    let is_abandoned = |e: &Entry| match &e.what {
+        What::Released {
+            firing: released,
+            abandoned,
+            ..
+        } => *abandoned && *released == firing && (*from..=*to).contains(&e.at),
+        _ => false,
+    };
+    let mut entries = facts.record.entries.iter();
+    firing.task == AFTER && (facts.has_lost_data(*from, *to) || entries.any(is_abandoned))
 }
 
 fn begins_anew(facts: &Facts<'_>, life: Life) -> bool {
@@ -110,17 +132,18 @@ fn missing(facts: &Facts<'_>, life: &Lifetime, task: usize, decided: &[(i64, u64
     {
         return Some(first);
     }
+    let passes_over = |about: &[(i64, u64)]| about.iter().any(|(_, count)| *count >= UNCOUNTED);
     for (i, pair) in decided.windows(2).enumerate() {
         let ((from, _), (to, count)) = (pair[0], pair[1]);
-        let about = &decided[i.saturating_sub(2)..=i + 1];
-        let is_passed_over = about.iter().any(|(_, count)| *count >= UNCOUNTED);
-        let is_covered = ((to - from) / period) as u64 == count;
-        if !is_covered && !is_passed_over && from + period <= until {
+        let is_covered = ((to - from) / period) as u64 == count
+            || passes_over(&decided[i.saturating_sub(2)..=i + 1]);
+        if !is_covered && from + period <= until {
             return Some(from + period);
         }
     }
     let (last, _) = decided.last()?;
-    (last + period <= until).then_some(last + period)
+    let is_covered = passes_over(&decided[decided.len().saturating_sub(3)..]);
+    (!is_covered && last + period <= until).then_some(last + period)
 }
 
 #[test]
