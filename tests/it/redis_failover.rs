@@ -10,6 +10,7 @@ use tasklock::{
 };
 
 use crate::support::RedisServer;
+use crate::support::lines::Lines;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -73,6 +74,8 @@ async fn who_waits_for_a_change_is_woken_by_another_call() {
 #[tokio::test]
 async fn a_restart_without_data_brings_all_leases_back_at_once() {
     let mut server = RedisServer::start();
+    let lines = Lines::default();
+    let _guard = lines.listen();
     let metrics = Metrics::new().unwrap();
     let seen = RecordingObserver::new();
     let lock = RedisLock::builder(&server.url()).build().unwrap();
@@ -115,6 +118,7 @@ async fn a_restart_without_data_brings_all_leases_back_at_once() {
     let last = lock.last_fired(&["long".parse().unwrap()]).await.unwrap();
     let last = last[0].clone().unwrap();
     assert_eq!(last.fire_time, Some(before));
+    lines.one(&["WARN", "Task lock store was replaced or restarted"]);
     let text = metrics.encode().unwrap();
     assert!(
         text.contains("\ntask_lock_store_changes_total 1\n"),
