@@ -12,7 +12,7 @@ use tasklock::{
 
 use crate::support::RedisServer;
 use crate::support::redis_cluster::RedisCluster;
-use crate::support::redis_server::free_port;
+use crate::support::redis_server::{RedisOptions, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -168,6 +168,35 @@ async fn a_primary_that_dies_stops_its_own_tasks_until_its_replica_takes_over() 
         );
     }
     lock.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn nodes_are_reached_as_the_address_was_with_tls_too() {
+    let node = RedisOptions {
+        is_tls: true,
+        settings: vec![
+            "cluster-enabled yes".to_owned(),
+            "tls-cluster yes".to_owned(),
+            format!("cluster-port {}", free_port()),
+        ],
+        ..RedisOptions::default()
+    }
+    .start();
+    // Alone, it has nobody to tell it how it is reached.
+    node.says("CLUSTER ADDSLOTSRANGE 0 16383");
+    let give_up = Instant::now() + PATIENCE;
+    while !node.says("CLUSTER INFO").contains("cluster_state:ok") {
+        assert!(Instant::now() < give_up);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let url = format!("rediss+cluster://localhost:{}", node.port());
+    let lock = RedisLock::builder(&url).ca_certificate(node.ca());
+    let lock = lock.build().unwrap();
+    lock.check().await.unwrap();
+    granted(lock.acquire(&claim("x", 1)).await);
+    let error = RedisLock::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
+    assert!(error.to_string().contains("ca_certificate"), "{error}");
 }
 
 #[tokio::test]

@@ -197,6 +197,8 @@ async fn the_difference_of_the_clocks_is_measured_at_every_claim() {
 #[tokio::test]
 async fn a_claim_tells_the_difference_to_the_metrics() {
     let server = RedisServer::start();
+    let lines = Lines::default();
+    let _guard = lines.listen();
     let clock = Arc::new(SkewedClock::new(TimeDelta::seconds(-2)));
     let lock = RedisLock::builder(&server.url()).clock(clock.clone());
     let metrics = Metrics::new().unwrap();
@@ -222,6 +224,8 @@ async fn a_claim_tells_the_difference_to_the_metrics() {
     let offset = seen.wait_for(Duration::from_secs(10), measured).await;
     assert!((1.5..2.5).contains(&offset.seconds()), "{offset:?}");
     scheduler.stop().await;
+    let clock = "Clock differs from the lock store's";
+    lines.one(&["WARN", clock, "event=\"clock.skew\"", " skew_s="]);
     let text = metrics.encode().unwrap();
     let line = text
         .lines()

@@ -10,6 +10,7 @@ use tasklock::{
 };
 
 use crate::support::RedisServer;
+use crate::support::lines::Lines;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -73,6 +74,8 @@ async fn who_waits_for_a_change_is_woken_by_another_call() {
 #[tokio::test]
 async fn a_restart_without_data_brings_all_leases_back_at_once() {
     let mut server = RedisServer::start();
+    let lines = Lines::default();
+    let _guard = lines.listen();
     let metrics = Metrics::new().unwrap();
     let seen = RecordingObserver::new();
     let lock = RedisLock::builder(&server.url()).build().unwrap();
@@ -115,6 +118,7 @@ async fn a_restart_without_data_brings_all_leases_back_at_once() {
     let last = lock.last_fired(&["long".parse().unwrap()]).await.unwrap();
     let last = last[0].clone().unwrap();
     assert_eq!(last.fire_time, Some(before));
+    lines.one(&["WARN", "Task lock store was replaced or restarted"]);
     let text = metrics.encode().unwrap();
     assert!(
         text.contains("\ntask_lock_store_changes_total 1\n"),
@@ -127,21 +131,28 @@ async fn a_restart_without_data_brings_all_leases_back_at_once() {
     ));
 }
 
+/// A lock whose grants have to reach a replica in so long.
+fn replicated(primary: &RedisServer, patience: Duration) -> RedisLock {
+    RedisLock::builder(&primary.url())
+        .response_timeout(patience * 2)
+        .replica_acks(1, patience)
+        .build()
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_grant_waits_for_the_replicas_that_were_asked_for() {
     let primary = RedisServer::start();
     let replica = primary.replica();
-    let patience = Duration::from_millis(250);
-    let lock = RedisLock::builder(&primary.url())
-        .replica_acks(1, patience)
-        .build()
-        .unwrap();
+    let lock = replicated(&primary, Duration::from_secs(5));
     lock.check().await.unwrap();
     let grant = granted(lock.acquire(&claim("a", 1)).await);
     let has_it = replica.says("EXISTS task:lock:a");
     assert!(has_it.starts_with(":1"), "{has_it}");
     lock.release(&grant, Completion::Succeeded).await.unwrap();
 
+    let patience = Duration::from_millis(250);
+    let lock = replicated(&primary, patience);
     replica.pause();
     let begun = Instant::now();
     let stalled = claim("a", 2);
@@ -156,7 +167,8 @@ async fn a_grant_waits_for_the_replicas_that_were_asked_for() {
     let held = other.acquire(&claim("a", 3)).await.unwrap();
     assert!(matches!(held, Acquired::Held(_)), "{held:?}");
     replica.resume();
-    let grant = granted(lock.acquire(&stalled).await);
+    let patient = replicated(&primary, Duration::from_secs(5));
+    let grant = granted(patient.acquire(&stalled).await);
     let released = lock.release(&grant, Completion::Succeeded).await.unwrap();
     assert_eq!(released, Released::Freed);
 
@@ -172,10 +184,7 @@ async fn a_grant_waits_for_the_replicas_that_were_asked_for() {
 async fn many_claims_at_once_wait_for_replicas_one_after_the_other() {
     let primary = RedisServer::start();
     let _replica = primary.replica();
-    let lock = RedisLock::builder(&primary.url())
-        .replica_acks(1, Duration::from_millis(250))
-        .build()
-        .unwrap();
+    let lock = replicated(&primary, Duration::from_secs(5));
     let mut claims = tokio::task::JoinSet::new();
     for n in 0..100_u128 {
         let lock = lock.clone();

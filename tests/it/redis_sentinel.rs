@@ -78,6 +78,29 @@ async fn claims_go_to_the_new_primary_after_a_failover() {
 }
 
 #[tokio::test]
+async fn an_old_primary_that_comes_back_gets_no_renewal() {
+    let watched = Watched::start();
+    let lock = RedisLock::connect(&watched.url()).await.unwrap();
+    let grant = granted_at_last(&lock, &claim("long", 1)).await;
+    // The renewals have a connection of their own now.
+    assert_eq!(lock.renew(&grant).await.unwrap(), Renewed::Extended);
+    watched.servers[0].pause();
+    granted_at_last(&lock, &claim("x", 2)).await;
+    watched.servers[0].resume();
+    let mut others = watched.servers[1..].iter();
+    let new = others.find(|s| s.says("ROLE").contains("master")).unwrap();
+    new.says("PEXPIRE task:lock:long 5000");
+    let renewed = lock.renew(&grant).await.unwrap();
+    assert!(
+        matches!(renewed, Renewed::Extended | Renewed::Reasserted),
+        "{renewed:?}"
+    );
+    let left = new.says("PTTL task:lock:long");
+    let left = left.lines().next().unwrap().trim_start_matches(':');
+    assert!(left.parse::<i64>().unwrap() > 20_000, "{left}");
+}
+
+#[tokio::test]
 async fn runs_outlive_a_failover_and_firing_goes_on() {
     let mut watched = Watched::start();
     let seen = RecordingObserver::new();

@@ -57,7 +57,7 @@ impl RedisCluster {
 fn node() -> RedisServer {
     let settings = [
         "cluster-enabled yes",
-        "cluster-node-timeout 1000",
+        "cluster-node-timeout 2000",
         // The rest goes on when one primary is gone.
         "cluster-require-full-coverage no",
     ];

@@ -65,7 +65,7 @@ impl Sentinel {
             format!("dir {path}"),
             format!("logfile {path}/log"),
             format!("sentinel monitor main 127.0.0.1 {primary} 2"),
-            "sentinel down-after-milliseconds main 700".to_owned(),
+            "sentinel down-after-milliseconds main 1500".to_owned(),
             "sentinel failover-timeout main 3000".to_owned(),
         ];
         let config = dir.path().join("sentinel.conf");
