@@ -169,7 +169,7 @@ impl<'a> Record<'a> {
         let is_of = |h: &&Hold| {
             h.was_granted && h.who == line.who && h.task == line.task && h.instant == line.instant
         };
-        self.holds.iter().filter(is_of).next_back()
+        self.holds.iter().rfind(is_of)
     }
 }
 

@@ -178,7 +178,7 @@ impl Fleet {
 
     fn signal(&self, i: usize, signal: Signal) -> bool {
         let child = self.replicas[i].child.as_ref();
-        let pid = child.map(|c| Pid::from_child(c));
+        let pid = child.map(Pid::from_child);
         pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 }
