@@ -36,10 +36,10 @@ fn about_a_renewal(plan: &mut Plan) {
     plan.pause = 200..500;
 }
 
-/// Runs that end just before the next instant.
-fn almost_a_period(plan: &mut Plan) {
+/// Runs that their timeout ends, just before the next instant.
+fn cut_short(plan: &mut Plan) {
     for task in plan.tasks.iter_mut().skip(4) {
-        (task.shortest, task.longest, task.timeout) = (720, 990, 0);
+        (task.shortest, task.longest, task.timeout) = (1200, 2600, 850);
     }
 }
 
@@ -137,7 +137,7 @@ const MUTANTS: &[Mutant] = &[
         faults: "none",
         seconds: 20,
         shown_by: &[Kind::Overlap],
-        change: almost_a_period,
+        change: cut_short,
     },
 ];
 
