@@ -8,6 +8,7 @@ macro_rules! defences {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
         /// One defence.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(not(feature = "redis"), allow(dead_code))] // some are in its scripts
         pub(crate) enum Defence { $($(#[$doc])* $variant,)* }
 
         #[cfg(tasklock_mutants)]

@@ -356,8 +356,11 @@ fn leaks(record: &Record<'_>, breaches: &mut Vec<Breach>) {
         .filter(|h| h.freed.is_some())
         .map(|h| (h.token, h))
         .collect();
-    let finish = record.of(What::Finish).next().map_or(u64::MAX, |l| l.at);
-    let rest = finish.saturating_add(record.rules.leases.ttl + record.rules.leases.delay);
+    // Runs that go on when the fleet is told to end keep their locks until they end.
+    let last = record.processes.values().map(|p| p.down).max();
+    let rest = last
+        .unwrap_or(u64::MAX)
+        .saturating_add(record.rules.leases.ttl + record.rules.leases.delay);
     for lock in record.of(What::Lock) {
         let is_freed = freed
             .get(&lock.number)

@@ -274,6 +274,10 @@ fn a_lock_that_was_given_back_or_has_no_end_is_leaked() {
     assert_eq!(found(&all), [("leaked", 1)]);
     all.push("8050000 * lock t 0 80 -1\n".to_owned());
     assert_eq!(found(&all), [("leaked", 2)]);
+    all.push("24500000 * lock t 0 999 500\n".to_owned());
+    assert_eq!(found(&all), [("leaked", 2)]);
+    all.push("24700000 * lock t 0 999 500\n".to_owned());
+    assert_eq!(found(&all), [("leaked", 3)], "the fleet ended at 20.6");
 }
 
 #[test]

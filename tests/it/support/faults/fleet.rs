@@ -1,7 +1,8 @@
 //! The replicas' processes, and the way of each to the store.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -135,8 +136,7 @@ impl Fleet {
             self.replicas[i].is_stopped = false;
             // It has written that down itself, a moment before.
             self.history.note_of(&who, What::Kill, "found");
-            use std::os::unix::process::ExitStatusExt;
-            if status.signal() != Some(Signal::ABORT.as_raw()) {
+            if !has_killed_itself(status) {
                 self.crashes.push(format!("{who}: {status}"));
             }
             self.start(i, None);
@@ -166,6 +166,9 @@ impl Fleet {
             };
             match child.try_wait() {
                 Ok(Some(status)) if status.success() => {}
+                Ok(Some(status)) if has_killed_itself(status) => {
+                    self.history.note_of(&who, What::Kill, "found");
+                }
                 Ok(Some(status)) => self.crashes.push(format!("{who}: {status}")),
                 _ => {
                     self.crashes.push(format!("{who} did not end"));
@@ -181,6 +184,11 @@ impl Fleet {
         let pid = child.map(Pid::from_child);
         pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
+}
+
+/// As it does at a named point.
+fn has_killed_itself(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::ABORT.as_raw())
 }
 
 impl Drop for Fleet {

@@ -31,6 +31,9 @@ pub struct Nemesis<'a> {
     undo: Vec<(Instant, Undo)>,
     /// Where the server reads by how much its clock is off.
     clock_file: Option<std::path::PathBuf>,
+    /// From when on no process is started that will kill itself: the last fault must be over when
+    /// all is said to be.
+    no_deaths_from: Instant,
     pub done: BTreeMap<FaultKind, usize>,
 }
 
@@ -47,6 +50,7 @@ impl<'a> Nemesis<'a> {
             random,
             undo: Vec::new(),
             clock_file,
+            no_deaths_from: Instant::now(),
             done: BTreeMap::new(),
         }
     }
@@ -54,6 +58,7 @@ impl<'a> Nemesis<'a> {
     /// Breaks things for as long as the plan says, then puts all right.
     pub async fn rage(&mut self) {
         let end = Instant::now() + Duration::from_secs(self.fleet.plan.seconds);
+        self.no_deaths_from = end - Duration::from_secs(15).min(end - Instant::now());
         let kinds = self.fleet.plan.faults.clone();
         let mut next = self.pause();
         while Instant::now() < end {
@@ -152,7 +157,8 @@ impl<'a> Nemesis<'a> {
         let kills = self.fleet.plan.faults.contains(&FaultKind::Kill);
         let point = Point::ALL[self.random.below(3)].0;
         let passes = self.random.within(0..12) as i64;
-        (self.random.percent(35) && kills).then_some((point, passes))
+        let has_time = Instant::now() < self.no_deaths_from;
+        (self.random.percent(35) && kills && has_time).then_some((point, passes))
     }
 
     async fn strike(&mut self, kind: FaultKind) {

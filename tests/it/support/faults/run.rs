@@ -85,7 +85,6 @@ pub async fn run(plan: Plan, dir: &Path) -> Outcome {
     // Leases of the dead, one period, one run.
     let calm = plan.lease_ttl + plan.longest_run() + Duration::from_secs(5);
     tokio::time::sleep(calm.max(plan.misfire_threshold + Duration::from_secs(3))).await;
-    fleet.revive();
     fleet.finish().await;
     tokio::time::sleep(plan.lease_ttl + Duration::from_secs(3)).await;
     sampler.abort();
