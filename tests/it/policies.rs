@@ -777,7 +777,9 @@ async fn each_part_of_a_task_runs_once_and_instances_share_them() {
     const PARTS: u32 = 12;
     let (clock, lock) = clock_and_lock();
     let parts: Arc<std::sync::Mutex<Vec<(i64, u32)>>> = Arc::default();
-    let fleet: Vec<Bench> = (0..3).map(|_| instance(&clock, lock.clone())).collect();
+    // Who comes first to a part depends on the names alone.
+    let named = |name| Bench::on(clock.clone(), lock.clone(), |b| b.instance_id(name));
+    let fleet = ["host-a:1", "host-b:1", "host-c:1"].map(named);
     for bench in &fleet {
         let parts = parts.clone();
         let sharded = policy().scope(Scope::Sharded(PARTS));
