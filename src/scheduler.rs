@@ -8,6 +8,7 @@ mod engine;
 mod firing;
 mod handle;
 mod health;
+mod lead;
 mod limits;
 mod registry;
 mod shutdown;

@@ -17,6 +17,7 @@ use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
 use crate::scheduler::health::Health;
+use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
 use crate::scheduler::registry::{Defaults, Entry, Registry};
 use crate::scheduler::shutdown::Stopping;
@@ -37,6 +38,7 @@ pub(crate) struct Engine {
     /// Wakes the timer: a task was registered, or one has a new fire time.
     pub(crate) changed: Arc<Notify>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) lead: Lead,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
@@ -73,6 +75,7 @@ impl Engine {
         let changed = Arc::new(Notify::new());
         let (most, groups) = (settings.max_concurrent, settings.groups.clone());
         let renewer = Renewer::new(lock.clone(), settings.clock.clone(), random);
+        let lead = Lead::new(settings.lead);
         Arc::new(Self {
             settings,
             registry: Registry::default(),
@@ -82,6 +85,7 @@ impl Engine {
             state: AtomicU8::new(0),
             seed: random,
             drawn: AtomicU64::new(0),
+            lead,
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),

@@ -1,5 +1,7 @@
 //! The path of one granted firing, top to bottom.
 
+mod armed;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,10 +45,17 @@ pub(crate) fn start_unlocked(engine: &Arc<Engine>, firing: &Firing) {
     );
 }
 
-/// Starts the run of a firing that was granted. Returns at once.
+/// Starts the run of a firing that was granted, at its time. Returns at once.
 pub(crate) fn start(engine: &Arc<Engine>, firing: &Firing, lease: Lease) {
     if !lease.is_unlocked() {
         engine.renewer.add(&lease);
+    }
+    if let Some(at) = firing
+        .starts_at
+        .filter(|at| engine.settings.clock.now() < *at)
+    {
+        armed::spawn(engine, firing.clone(), lease, at);
+        return;
     }
     let run = Run::begin(engine, firing, lease);
     let span = run.span();

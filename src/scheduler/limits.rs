@@ -56,6 +56,11 @@ impl Limits {
         self.groups.contains_key(name)
     }
 
+    /// Whether a firing may have to wait for others, if its task is in that group or in none.
+    pub(crate) fn apply_to(&self, group: Option<&str>) -> bool {
+        self.most.is_some() || group.is_some()
+    }
+
     /// Gives a firing its permit, if it has none and there is one. Whether it has one now.
     pub(crate) fn reserve(self: &Arc<Self>, firing: &mut Firing) -> bool {
         if firing.permit.is_none() {

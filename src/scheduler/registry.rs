@@ -112,6 +112,11 @@ impl Entry {
         self.schedule.delay().is_some() || self.schedule.is_startup()
     }
 
+    /// Whether its lock may be taken before its fire time: that has to be known, and a lock needed.
+    pub(crate) fn can_be_armed(&self) -> bool {
+        !self.depends_on_runs() && self.policy.scope != Scope::EveryInstance
+    }
+
     /// How long after its fire time a firing may start; longer than anything for those that wait
     /// until they can.
     pub(crate) fn patience(&self) -> Duration {

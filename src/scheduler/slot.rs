@@ -59,6 +59,11 @@ pub(crate) enum Hold {
 }
 
 impl Slot {
+    /// Whether nothing of the task goes on here or waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.front.is_none() && self.waiting.is_empty() && self.running.is_empty()
+    }
+
     /// Makes `fire_time` the front, if nothing is before it.
     pub(crate) fn try_front(&mut self, fire_time: DateTime<Utc>) -> bool {
         if self.front.is_some() || !self.waiting.is_empty() {

@@ -27,6 +27,11 @@ impl Timeline {
         self.times.first().map(|(at, _)| *at)
     }
 
+    /// How many are to start up to `at`, counted up to `most`.
+    pub(crate) fn count(&self, at: DateTime<Utc>, most: usize) -> usize {
+        self.times.range(..=(at, usize::MAX)).take(most).count()
+    }
+
     /// Takes out one task that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, usize)> {
         let first = *self.times.first()?;

@@ -27,6 +27,9 @@ const STEP: Duration = Duration::from_millis(500);
 /// By how much the timer must oversleep to be called stalled. A busy runtime is late by less.
 const STALL: Duration = Duration::from_secs(1);
 
+/// Of those that start together so many are counted, to know how early to claim them.
+const MOST_COUNTED: usize = 100_000;
+
 /// A wall clock that steps back by more than this has been wrong: fire times are computed anew from
 /// it. A smaller step back is waited out, so that no instant comes twice. Cron daemons draw the
 /// line at three hours too.
@@ -38,6 +41,8 @@ pub(crate) struct Timer {
     /// All tasks that the timer knows, by their number in the timeline.
     tasks: Vec<Known>,
     timeline: Timeline,
+    /// Those whose lock is to be taken before they start.
+    ahead: Timeline,
     last_look: Option<Look>,
     /// For how long it has asked to sleep since.
     asked: Duration,
@@ -48,6 +53,12 @@ pub(crate) struct Timer {
 struct Known {
     entry: Arc<Entry>,
     next: Option<Planned>,
+}
+
+impl Known {
+    fn is_idle(&self) -> bool {
+        self.entry.slot().is_idle()
+    }
 }
 
 /// A fire time, and when its firing starts: later by spread and jitter.
@@ -83,6 +94,7 @@ impl Timer {
             engine,
             tasks: Vec::new(),
             timeline: Timeline::default(),
+            ahead: Timeline::default(),
             last_look: None,
             asked: Duration::ZERO,
         };
@@ -118,6 +130,7 @@ impl Timer {
         };
         if let Some(old) = next.take() {
             self.timeline.remove(old.start, task);
+            self.ahead.remove(old.start, task);
         }
         let at = fire_time.filter(|_| is_known);
         entry.slot().next_fire = at;
@@ -130,7 +143,13 @@ impl Timer {
         if let (Some(fire_time), Some(due)) = (fire_time, due) {
             let start = due + entry.spread + jitter(&self.engine, entry, fire_time);
             *next = Some(Planned { fire_time, start });
-            self.timeline.insert(start, task);
+            let group = entry.policy.group.as_deref();
+            let has_room = !self.engine.limits.apply_to(group);
+            let is_ahead = has_room && is_known && entry.can_be_armed();
+            match is_ahead && !self.engine.lead.longest().is_zero() {
+                true => self.ahead.insert(start, task),
+                false => self.timeline.insert(start, task),
+            }
         }
     }
 
@@ -155,13 +174,41 @@ impl Timer {
         while let Some((_, task)) = self.timeline.pop_due(look.now) {
             self.fire(task, look.now, &mut firings);
         }
+        let lead = self.lead(look.now);
+        while let Some((start, task)) = self.ahead.pop_due(look.now + lead) {
+            if start <= look.now {
+                self.fire(task, look.now, &mut firings);
+            } else if self.tasks.get(task).is_some_and(Known::is_idle) {
+                self.fire(task, start, &mut firings);
+            } else {
+                // What becomes of it is to be seen when it is due.
+                self.timeline.insert(start, task);
+            }
+        }
         claiming::claim_those_ready(&self.engine);
         claiming::dispatch(&self.engine, firings);
-        let until_next = self.timeline.next().map(|next| next - look.now);
-        self.asked = until_next.map_or(LONGEST_SLEEP, |wait| {
-            wait.to_std().unwrap_or_default().min(LONGEST_SLEEP)
+        let lead = self.lead(look.now);
+        let next = self.ahead.next().map(|start| start - lead);
+        let next = [self.timeline.next(), next].into_iter().flatten().min();
+        self.asked = next.map_or(LONGEST_SLEEP, |next| {
+            let wait = (next - look.now).to_std().unwrap_or_default();
+            wait.min(LONGEST_SLEEP)
         });
         self.asked
+    }
+
+    /// How long before they start the locks of those that start next are taken.
+    fn lead(&self, now: DateTime<Utc>) -> TimeDelta {
+        let lead = &self.engine.lead;
+        let longest = TimeDelta::from_std(lead.longest()).unwrap_or_default();
+        let Some(first) = self.ahead.next() else {
+            return longest;
+        };
+        if first - now > longest {
+            return longest;
+        }
+        let count = self.ahead.count(first, MOST_COUNTED);
+        TimeDelta::from_std(lead.of(count)).unwrap_or_default()
     }
 
     fn take_rearms(&mut self) {
@@ -210,7 +257,11 @@ impl Timer {
                 holder: None,
             });
         }
-        firings.extend(due.fresh.into_iter().map(|t| Firing::new(entry.clone(), t)));
+        let is_ahead = self.last_look.is_some_and(|look| start > look.now);
+        firings.extend(due.fresh.into_iter().map(|t| match is_ahead {
+            true => Firing::ahead(entry.clone(), t, start),
+            false => Firing::new(entry.clone(), t),
+        }));
         self.set_next(task, due.next);
     }
 
@@ -241,7 +292,8 @@ impl Timer {
             }
         }
         if by < -CORRECTION {
-            for (_, task) in self.timeline.drain().collect::<Vec<_>>() {
+            let waiting = self.timeline.drain().chain(self.ahead.drain());
+            for (_, task) in waiting.collect::<Vec<_>>() {
                 let next = self.tasks.get(task).and_then(|Known { entry, .. }| {
                     match entry.depends_on_runs() {
                         true => Some(look.now),

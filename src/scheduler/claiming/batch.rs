@@ -22,6 +22,9 @@ use crate::task::{OnStoreDown, Overlap, Recovery};
 
 /// How much the store's clock may differ from ours before a firing in time is refused as too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+/// How many firings are claimed in one request: so many that a store that answers late is asked for
+/// all of them in time, and not so many that one that is slow is given up.
+const AT_ONCE: usize = 1024;
 /// How late a firing may be claimed that cannot be missed.
 const LONGEST_WAIT: Duration = Duration::from_secs(8 * 86_400);
 
@@ -74,22 +77,31 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Claims, in one request, what is to be claimed now. Returns when.
+    /// Claims what is to be claimed now, in as few requests as may be. Returns when.
     async fn ask_those_due(&mut self) -> Duration {
         let clock = &self.engine.settings.clock;
         let sent_at = clock.monotonic();
         let (due, later): (Vec<Open>, Vec<Open>) =
             self.open.drain(..).partition(|open| open.ask_at <= sent_at);
         self.open = later;
-        let claims: Vec<Claim> = due.iter().map(|open| open.claim.clone()).collect();
-        if claims.is_empty() {
-            return sent_at;
-        }
-        let answers = self.engine.lock.acquire_all(&claims).await;
-        for (open, answer) in due.into_iter().zip(answers) {
-            if let Some(open) = self.take_answer(open, answer, sent_at) {
-                self.open.push(open);
+        let count = due.len();
+        let mut has_answered = false;
+        let mut due = due.into_iter().peekable();
+        while due.peek().is_some() {
+            let asked: Vec<Open> = due.by_ref().take(AT_ONCE).collect();
+            let claims: Vec<Claim> = asked.iter().map(|open| open.claim.clone()).collect();
+            let sent_at = clock.monotonic();
+            let answers = self.engine.lock.acquire_all(&claims).await;
+            for (open, answer) in asked.into_iter().zip(answers) {
+                has_answered |= answer.is_ok();
+                if let Some(open) = self.take_answer(open, answer, sent_at) {
+                    self.open.push(open);
+                }
             }
+        }
+        if has_answered {
+            let took = clock.monotonic().saturating_sub(sent_at);
+            self.engine.lead.note(count, took);
         }
         sent_at
     }
@@ -108,6 +120,9 @@ impl<'a> Batch<'a> {
             return None;
         }
         let now = engine.settings.clock.now();
+        if let Some(wait) = firing.too_soon(&answer, now) {
+            return self.ask_again(open, wait, Hold::Answer, Decision::Misfired);
+        }
         if let Some(claim) = startup::another(&open, &answer, now, || engine.random()) {
             return self.claim_anew(open, claim);
         }
@@ -329,6 +344,7 @@ fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>)
         let rerun = Firing {
             fire_time: earlier,
             is_rerun: true,
+            starts_at: None,
             permit: firing.permit.clone(),
             entry,
         };

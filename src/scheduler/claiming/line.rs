@@ -1,11 +1,14 @@
 //! The order of a task's firings: which one is before the lock, and which wait behind it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::defence::{self, Defence};
+use crate::error::Error;
 use crate::event::Decision;
+use crate::lock::Acquired;
 use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::claiming::after;
 use crate::scheduler::claiming::batch::Batch;
@@ -23,6 +26,8 @@ pub(crate) struct Firing {
     pub(crate) fire_time: DateTime<Utc>,
     /// It was taken before by an instance that died, and decided here then.
     pub(crate) is_rerun: bool,
+    /// When its run starts, if its lock is asked before.
+    pub(crate) starts_at: Option<DateTime<Utc>>,
     /// Its place among the runs that may go on at once; it needs one to be claimed.
     pub(crate) permit: Option<Arc<Permit>>,
 }
@@ -33,7 +38,35 @@ impl Firing {
             entry,
             fire_time,
             is_rerun: false,
+            starts_at: None,
             permit: None,
+        }
+    }
+
+    /// One that is to start at `starts_at`, and whose lock is asked now.
+    pub(crate) fn ahead(
+        entry: Arc<Entry>,
+        fire_time: DateTime<Utc>,
+        starts_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            starts_at: Some(starts_at),
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    /// How long to wait before the lock is asked again, if it was asked ahead of time and may say
+    /// something else then.
+    pub(super) fn too_soon(
+        &self,
+        answer: &Result<Acquired, Error>,
+        now: DateTime<Utc>,
+    ) -> Option<Duration> {
+        let left = (self.starts_at? - now).to_std().ok()?;
+        match answer {
+            Ok(Acquired::Held(_)) => Some(left),
+            Ok(Acquired::TooEarly { wait }) => Some(left.min(*wait)),
+            _ => None,
         }
     }
 
