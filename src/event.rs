@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 use crate::error::Error;
 use crate::lock::{ClockOffset, Diagnosis, FencingToken};
 use crate::schedule::Lint;
-use crate::task::{RunId, Shard, TaskName};
+use crate::task::{Overlap, RunId, Shard, TaskName};
 
 pub(crate) use observers::Observers;
 
@@ -39,6 +39,8 @@ pub enum Event {
         spec: Arc<str>,
         /// The zone in which the spec is read.
         timezone: Tz,
+        /// What becomes of a firing that is due while the run before it goes on.
+        overlap: Overlap,
         /// The first fire time, if it is known yet.
         next_fire: Option<DateTime<Utc>>,
         /// What somebody should know who wrote the spec.
@@ -75,6 +77,12 @@ pub enum Event {
     ClockStepped {
         /// By how many milliseconds; negative for backwards.
         by_ms: i64,
+    },
+    /// The timer slept for longer than it had asked for: the machine was suspended, the process
+    /// stopped, or the runtime's threads were blocked.
+    TimerStalled {
+        /// How much longer.
+        by: Duration,
     },
     /// A task's next fire time was computed.
     NextFire {

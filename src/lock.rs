@@ -212,6 +212,9 @@ pub enum Acquired {
         /// That instant.
         fire_time: DateTime<Utc>,
     },
+    /// The store has been replaced since the instant came due, and may have lost that somebody was
+    /// granted it. Only for claims that are to be granted [at most once](Claim::with_at_most_once).
+    InDoubt,
 }
 
 /// Who holds a task's lock.

@@ -54,6 +54,8 @@ table! {
         "Runs on this instance that were a further attempt at their fire time";
     LEASE_LOST: "task_lease_lost_total", [TASK],
         "Runs on this instance whose lease was lost while they went on";
+    SPEC_CONFLICTS: "task_spec_conflicts_total", [TASK],
+        "Firings of this instance that found the task to have another spec on another instance";
     DURATION: "task_duration_seconds", [TASK],
         "Wall time of runs on this instance, whatever their outcome",
         [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
@@ -87,12 +89,13 @@ table! {
         "How far the lock store's clock was ahead of this instance's at the last claim, 0 if unknown";
     STORE_CHANGES: "task_lock_store_changes_total", [],
         "How often this instance found that the lock's store had been replaced or restarted";
+    CLOCK_STEPS: "task_clock_steps_total", [],
+        "How often this instance's wall clock has stepped by half a second or more";
+    TIMER_STALLS: "task_timer_stalls_total", [],
+        "How often the timer was held up for a second or more: suspended, stopped or blocked";
     BUILD_INFO: "tasklock_build_info", ["version"],
         "The version of tasklock; always 1";
 }
-
-/// Every task skips a firing while its run before goes on.
-const OVERLAP: &str = "skip";
 
 /// Keeps metrics of one scheduler, for Prometheus.
 ///
@@ -232,16 +235,16 @@ impl Observer for Metrics {
                 task,
                 spec,
                 timezone,
+                overlap,
                 next_fire,
                 ..
             } => {
                 let series = inner.task(task);
                 series.set_next_fire(*next_fire);
-                inner
-                    .families
-                    .describe(&series, [task.as_str(), spec, timezone.name(), OVERLAP]);
+                let labels = [task.as_str(), spec, timezone.name(), overlap.as_str()];
+                inner.families.describe(&series, labels);
             }
-            Event::SpecDiffers { .. } => {}
+            Event::SpecDiffers { task, .. } => inner.task(task).spec_conflicts.inc(),
             Event::SchedulerStarted { .. } => inner.families.scheduler_running.set(1),
             Event::SchedulerDraining { .. } | Event::SchedulerStopped { .. } => {
                 inner.families.scheduler_running.set(0);
@@ -297,12 +300,13 @@ impl Observer for Metrics {
             }
             Event::ClockOffset { offset } => inner.families.clock_skew.set(offset.seconds()),
             Event::StoreChanged => inner.families.store_changes.inc(),
+            Event::ClockStepped { .. } => inner.families.clock_steps.inc(),
+            Event::TimerStalled { .. } => inner.families.timer_stalls.inc(),
             // What follows from these is counted with the runs, the firings and the lock's answers.
             Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
-            | Event::StoreDiagnosed { .. }
-            | Event::ClockStepped { .. } => {}
+            | Event::StoreDiagnosed { .. } => {}
         }
     }
 }

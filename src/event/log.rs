@@ -56,6 +56,7 @@ impl Observer for LogObserver {
                 timezone,
                 next_fire,
                 lints,
+                ..
             } => {
                 let next = next_fire.map(|t| t.to_rfc3339());
                 info!(target: "tasklock", event = "task.registered", name = %task, spec = %spec,
@@ -208,6 +209,10 @@ impl Observer for LogObserver {
             }
             Event::ClockStepped { by_ms } => {
                 warn!(target: "tasklock", event = "clock.stepped", by_ms, "Wall clock stepped");
+            }
+            Event::TimerStalled { by } => {
+                warn!(target: "tasklock", event = "clock.stalled", by_s = by.as_secs_f64(),
+                    "Timer slept too long: suspended, stopped or blocked");
             }
             Event::SchedulerDraining { running } => {
                 info!(target: "tasklock", event = "scheduler.draining", running,

@@ -26,6 +26,7 @@ pub struct Claim {
     pub(crate) pause_after: Option<u32>,
     pub(crate) spec: Arc<str>,
     pub(crate) lane: u32,
+    pub(crate) is_at_most_once: bool,
 }
 
 impl Claim {
@@ -53,6 +54,7 @@ impl Claim {
             pause_after: None,
             spec: "".into(),
             lane: 0,
+            is_at_most_once: false,
         }
     }
 
@@ -131,6 +133,15 @@ impl Claim {
         self
     }
 
+    /// That the firing should rather not run than run twice: a lock whose store has lost what it
+    /// knew of the instant answers with [`Acquired::InDoubt`](crate::Acquired::InDoubt), if it
+    /// notices. Default: no.
+    #[must_use]
+    pub fn with_at_most_once(mut self) -> Self {
+        self.is_at_most_once = true;
+        self
+    }
+
     /// The task claimed.
     pub fn task(&self) -> &TaskName {
         &self.task
@@ -194,6 +205,11 @@ impl Claim {
     /// Which of the task's locks is claimed.
     pub fn lane(&self) -> u32 {
         self.lane
+    }
+
+    /// Whether the firing should rather not run than run twice.
+    pub fn is_at_most_once(&self) -> bool {
+        self.is_at_most_once
     }
 
     /// The instant in epoch milliseconds, as locks keep it.

@@ -199,18 +199,21 @@ impl Renewer {
                 biased;
                 () = stop.cancelled() => return,
                 // What the store has forgotten comes back before anybody else is granted it.
-                () = self.lock.store_changed() => self.renew_all_now(),
+                () = self.lock.store_changed() => self.renew_all_soon(),
                 () = self.added.notified() => {}
                 () = sleep_or_forever(wait) => {}
             }
         }
     }
 
-    fn renew_all_now(&self) {
+    /// Renews all leases without waiting for their turn: what the store holds of them may not be
+    /// what we think.
+    pub(crate) fn renew_all_soon(&self) {
         let now = self.clock.monotonic();
         for entry in self.leases().entries.values_mut() {
             entry.due = now;
         }
+        self.added.notify_one();
     }
 
     /// Finds the leases to renew now; notices those that have ended.

@@ -2,6 +2,7 @@
 
 mod address;
 mod builder;
+mod changes;
 mod check;
 mod cluster;
 mod connection;
@@ -154,7 +155,7 @@ impl RedisLock {
     /// Asks a script about many tasks in one round trip.
     async fn ask<'a, I, T>(
         &self,
-        purpose: Purpose,
+        (purpose, expected): (Purpose, Option<u64>),
         script: &Script,
         items: &'a [I],
         request: impl Fn(&Keys, &I) -> Request,
@@ -167,6 +168,7 @@ impl RedisLock {
         let acks = self.inner.demands.replica_acks;
         let manner = Manner {
             acks: acks.filter(|_| purpose == Purpose::Claims),
+            expected,
             ..Manner::default()
         };
         let requests: Vec<Request> = items.iter().map(|item| request(keys, item)).collect();
@@ -185,8 +187,41 @@ impl RedisLock {
         results
     }
 
-    /// The answers with the server's clock at each, epoch microseconds.
-    async fn timed_acquire(&self, claims: &[Claim]) -> Vec<Result<(i64, Acquired)>> {
+    /// Claims what the store can know of. What a server that is gone may have granted is not asked
+    /// for, as its successor would grant it again.
+    async fn claim_what_is_known(&self, claims: &[Claim]) -> Vec<Result<Acquired>> {
+        let Inner { store, keys, .. } = &*self.inner;
+        let matters = claims.iter().any(Claim::is_at_most_once);
+        let changes = if matters { store.changes() } else { None };
+        let Some((count, doubts)) = changes else {
+            return untimed(self.timed_acquire(claims, None).await);
+        };
+        if doubts.is_empty() {
+            return untimed(self.timed_acquire(claims, Some(count)).await);
+        }
+        let is_in_doubt = |claim: &Claim| {
+            let key = || keys.lock(claim.task());
+            claim.is_at_most_once() && store.is_in_doubt(&doubts, key, claim.fire_time())
+        };
+        let in_doubt: Vec<bool> = claims.iter().map(is_in_doubt).collect();
+        let known = claims.iter().zip(&in_doubt).filter(|(_, is)| !**is);
+        let known: Vec<Claim> = known.map(|(claim, _)| claim.clone()).collect();
+        let answers = untimed(self.timed_acquire(&known, Some(count)).await);
+        let mut answers = answers.into_iter();
+        let merged = in_doubt.into_iter().map(|is| match is {
+            true => Some(Ok(Acquired::InDoubt)),
+            false => answers.next(),
+        });
+        merged.flatten().collect()
+    }
+
+    /// The answers with the server's clock at each, epoch microseconds. Nothing is claimed once
+    /// there have been more than the `expected` changes of the store.
+    async fn timed_acquire(
+        &self,
+        claims: &[Claim],
+        expected: Option<u64>,
+    ) -> Vec<Result<(i64, Acquired)>> {
         let Inner {
             store,
             clock,
@@ -205,7 +240,7 @@ impl RedisLock {
             })
         };
         let answers = self
-            .ask(Purpose::Claims, &ACQUIRE, claims, request, read)
+            .ask((Purpose::Claims, expected), &ACQUIRE, claims, request, read)
             .await;
         let took = clock.monotonic().saturating_sub(began);
         let seen = answers.iter().flatten().next();
@@ -218,7 +253,7 @@ impl RedisLock {
     async fn timed_renew(&self, grants: &[Grant]) -> Vec<Result<(i64, Renewed)>> {
         let read = |_, answer: &Answer| reply::renewed(&answer.entry).map(Ok);
         let request = reply::renew_request;
-        self.ask(Purpose::Renewals, &RENEW, grants, request, read)
+        self.ask((Purpose::Renewals, None), &RENEW, grants, request, read)
             .await
     }
 
@@ -227,7 +262,7 @@ impl RedisLock {
         let read = |_, answer: &Answer| reply::released(&answer.entry).map(Ok);
         let grants = std::slice::from_ref(grant);
         let results = self
-            .ask(Purpose::Releases, &RELEASE, grants, request, read)
+            .ask((Purpose::Releases, None), &RELEASE, grants, request, read)
             .await;
         only(results)
     }
@@ -250,11 +285,12 @@ fn only<T>(results: Vec<Result<T>>) -> Result<T> {
 #[async_trait]
 impl Lock for RedisLock {
     async fn acquire(&self, claim: &Claim) -> Result<Acquired> {
-        only(self.timed_acquire(std::slice::from_ref(claim)).await).map(|(_, answer)| answer)
+        let claims = std::slice::from_ref(claim);
+        only(self.claim_what_is_known(claims).await)
     }
 
     async fn acquire_all(&self, claims: &[Claim]) -> Vec<Result<Acquired>> {
-        untimed(self.timed_acquire(claims).await)
+        self.claim_what_is_known(claims).await
     }
 
     async fn renew(&self, grant: &Grant) -> Result<Renewed> {
@@ -274,7 +310,9 @@ impl Lock for RedisLock {
         let tasks = std::slice::from_ref(task);
         let request = |keys: &Keys, task: &TaskName| reply::resume_request(keys, task);
         let results = self
-            .ask(Purpose::Rest, &RESUME, tasks, request, |_, _| Some(Ok(())))
+            .ask((Purpose::Rest, None), &RESUME, tasks, request, |_, _| {
+                Some(Ok(()))
+            })
             .await;
         only(results).map(drop)
     }
@@ -355,11 +393,21 @@ impl Lock for RedisLock {
     }
 
     async fn store_changed(&self) {
-        let mut changes = self.inner.store.changes();
+        let mut changes = self.inner.store.watch();
         let seen = self.seen.load(Ordering::Acquire);
-        // The sender lives in the lock: there is no other end than a change.
-        if let Ok(now) = changes.wait_for(|now| *now != seen).await.map(|now| *now) {
-            self.seen.store(now, Ordering::Release);
+        loop {
+            tokio::select! {
+                biased;
+                // The sender lives in the lock: there is no other end than a change.
+                now = changes.wait_for(|now| *now != seen) => {
+                    if let Ok(now) = now {
+                        self.seen.store(*now, Ordering::Release);
+                    }
+                    return;
+                }
+                // Somebody has to notice, in a fleet that has nothing to do.
+                () = self.inner.store.look_after_servers() => {}
+            }
         }
     }
 

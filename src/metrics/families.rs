@@ -27,6 +27,7 @@ pub(super) struct Families {
     firings: IntCounterVec,
     retries: IntCounterVec,
     lease_lost: IntCounterVec,
+    spec_conflicts: IntCounterVec,
     duration: HistogramVec,
     start_delay: HistogramVec,
     running: IntGaugeVec,
@@ -42,6 +43,8 @@ pub(super) struct Families {
     pub(super) last_wake: Gauge,
     pub(super) clock_skew: Gauge,
     pub(super) store_changes: IntCounter,
+    pub(super) clock_steps: IntCounter,
+    pub(super) timer_stalls: IntCounter,
 }
 
 /// The handles of one task's series.
@@ -53,6 +56,7 @@ pub(super) struct Series {
     pub(super) errors: IntCounter,
     pub(super) retries: IntCounter,
     pub(super) lease_lost: IntCounter,
+    pub(super) spec_conflicts: IntCounter,
     pub(super) duration: Histogram,
     pub(super) start_delay: Histogram,
     pub(super) running: IntGauge,
@@ -89,6 +93,7 @@ impl Families {
             firings: to.counters(&table::FIRINGS)?,
             retries: to.counters(&table::RETRIES)?,
             lease_lost: to.counters(&table::LEASE_LOST)?,
+            spec_conflicts: to.counters(&table::SPEC_CONFLICTS)?,
             duration: to.histograms(&table::DURATION)?,
             start_delay: to.histograms(&table::START_DELAY)?,
             running: to.int_gauges(&table::RUNNING)?,
@@ -109,6 +114,12 @@ impl Families {
                 .with_label_values::<&str>(&[]),
             store_changes: to
                 .counters(&table::STORE_CHANGES)?
+                .with_label_values::<&str>(&[]),
+            clock_steps: to
+                .counters(&table::CLOCK_STEPS)?
+                .with_label_values::<&str>(&[]),
+            timer_stalls: to
+                .counters(&table::TIMER_STALLS)?
                 .with_label_values::<&str>(&[]),
         };
         to.int_gauges(&table::BUILD_INFO)?
@@ -142,6 +153,7 @@ impl Families {
             errors: self.errors.with_label_values(&name),
             retries: self.retries.with_label_values(&name),
             lease_lost: self.lease_lost.with_label_values(&name),
+            spec_conflicts: self.spec_conflicts.with_label_values(&name),
             duration: self.duration.with_label_values(&name),
             start_delay: self.start_delay.with_label_values(&name),
             running: self.running.with_label_values(&name),

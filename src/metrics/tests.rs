@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::event::{Decision, LeaseLoss, RunFacts};
-use crate::task::RunId;
+use crate::task::{Overlap, RunId};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -17,6 +17,7 @@ fn registered(task: &str) -> Event {
         task: task.parse().unwrap(),
         spec: "0 0 2 * * \"MON\"".into(),
         timezone: chrono_tz::Asia::Shanghai,
+        overlap: Overlap::Skip,
         next_fire: None,
         lints: Arc::default(),
     }
@@ -214,6 +215,7 @@ fn a_task_registered_again_with_another_spec_has_one_info() {
         task: "t".parse().unwrap(),
         spec: "@hourly".into(),
         timezone: chrono_tz::UTC,
+        overlap: Overlap::Allow(2),
         next_fire: None,
         lints: Arc::default(),
     };
@@ -222,7 +224,7 @@ fn a_task_registered_again_with_another_spec_has_one_info() {
         text.lines().filter(|l| l.starts_with("task_info{")).count(),
         1
     );
-    assert!(text.contains("schedule=\"@hourly\""));
+    assert!(text.contains("overlap=\"allow\",schedule=\"@hourly\""));
 }
 
 #[test]

@@ -213,6 +213,7 @@ impl Engine {
             task: entry.name.clone(),
             spec: entry.spec.clone(),
             timezone: entry.schedule.timezone(),
+            overlap: entry.policy.overlap,
             next_fire,
             lints: entry.schedule.lint(now).into(),
         });

@@ -24,6 +24,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// By how much the wall clock must part from the monotonic clock to be called a step.
 const STEP: Duration = Duration::from_millis(500);
 
+/// By how much the timer must oversleep to be called stalled. A busy runtime is late by less.
+const STALL: Duration = Duration::from_secs(1);
+
 /// A wall clock that steps back by more than this has been wrong: fire times are computed anew from
 /// it. A smaller step back is waited out, so that no instant comes twice. Cron daemons draw the
 /// line at three hours too.
@@ -36,6 +39,8 @@ pub(crate) struct Timer {
     tasks: Vec<Known>,
     timeline: Timeline,
     last_look: Option<Look>,
+    /// For how long it has asked to sleep since.
+    asked: Duration,
 }
 
 /// A task, and what the timer waits for.
@@ -79,6 +84,7 @@ impl Timer {
             tasks: Vec::new(),
             timeline: Timeline::default(),
             last_look: None,
+            asked: Duration::ZERO,
         };
         let now = this.engine.settings.clock.now();
         let mut known = known.into_iter();
@@ -137,7 +143,10 @@ impl Timer {
         };
         self.engine.health.note_wake(look.now);
         self.engine.announce(&Event::TimerWoke { at: look.now });
-        self.notice_step(look);
+        if let Some(last) = self.last_look.replace(look) {
+            self.notice_stall(last, look);
+            self.notice_step(last, look);
+        }
         for entry in self.engine.registry.since(self.tasks.len()) {
             self.adopt(entry, None, look.now);
         }
@@ -148,13 +157,11 @@ impl Timer {
         }
         claiming::claim_those_ready(&self.engine);
         claiming::dispatch(&self.engine, firings);
-        match self.timeline.next() {
-            Some(next) => (next - look.now)
-                .to_std()
-                .unwrap_or_default()
-                .min(LONGEST_SLEEP),
-            None => LONGEST_SLEEP,
-        }
+        let until_next = self.timeline.next().map(|next| next - look.now);
+        self.asked = until_next.map_or(LONGEST_SLEEP, |wait| {
+            wait.to_std().unwrap_or_default().min(LONGEST_SLEEP)
+        });
+        self.asked
     }
 
     fn take_rearms(&mut self) {
@@ -207,10 +214,15 @@ impl Timer {
         self.set_next(task, due.next);
     }
 
-    fn notice_step(&mut self, look: Look) {
-        let Some(last) = self.last_look.replace(look) else {
-            return;
-        };
+    fn notice_stall(&self, last: Look, look: Look) {
+        let slept = look.monotonic.saturating_sub(last.monotonic);
+        let by = slept.saturating_sub(self.asked);
+        if by >= STALL {
+            self.engine.announce(&Event::TimerStalled { by });
+        }
+    }
+
+    fn notice_step(&mut self, last: Look, look: Look) {
         let passed = TimeDelta::from_std(look.monotonic.saturating_sub(last.monotonic));
         let by = (look.now - last.now) - passed.unwrap_or_default();
         if by.abs().to_std().unwrap_or_default() < STEP {
@@ -219,6 +231,8 @@ impl Timer {
         self.engine.announce(&Event::ClockStepped {
             by_ms: by.num_milliseconds(),
         });
+        // A store on this machine counts its leases by the clock that has stepped.
+        self.engine.renewer.renew_all_soon();
         for task in 0..self.tasks.len() {
             let waits = |t: &&Known| t.entry.schedule.delay().is_some() && t.next.is_some();
             if self.tasks.get(task).filter(waits).is_some() {

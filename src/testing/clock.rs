@@ -15,6 +15,8 @@ pub struct TestClock {
     origin: Instant,
     // Held to read or add.
     wall: Mutex<DateTime<Utc>>,
+    // Held to read or add: for how long it was suspended.
+    suspended: Mutex<Duration>,
 }
 
 impl TestClock {
@@ -29,6 +31,7 @@ impl TestClock {
             Ok(wall) => Self {
                 origin: Instant::now(),
                 wall: Mutex::new(wall),
+                suspended: Mutex::default(),
             },
             Err(e) => panic!("{start:?} is no RFC 3339 time: {e}"),
         }
@@ -37,6 +40,14 @@ impl TestClock {
     /// Steps the wall time, and leaves the monotonic time alone: what an operator or NTP does.
     pub fn step(&self, by: TimeDelta) {
         *self.wall.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    /// Moves both clocks on while tokio's timers stand still: what a machine sees that was suspended.
+    pub fn suspend(&self, length: Duration) {
+        *self
+            .suspended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) += length;
     }
 }
 
@@ -47,7 +58,8 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.origin.elapsed()
+        let suspended = self.suspended.lock();
+        self.origin.elapsed() + *suspended.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

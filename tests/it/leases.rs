@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tasklock::chrono::TimeDelta;
 use tasklock::{
     Event, LeaseLoss, Lock, LockOperation, MemoryLock, Outcome, Policy, RunStatus, TaskResult,
 };
@@ -65,6 +66,18 @@ async fn a_run_longer_than_its_lease_keeps_it_by_renewing_every_third() {
         renewals,
         "renewed after its end"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_the_clock_has_all_leases_renewed_at_once() {
+    let (bench, lock) = bench();
+    register(&bench, 300, two_minutes);
+    bench.start().await;
+    pass(5.0).await;
+    assert_eq!(lock.asked(LockOperation::Renew, "a"), 0, "every 100 s");
+    bench.clock.step(TimeDelta::seconds(-2));
+    pass(1.1).await;
+    assert_eq!(lock.asked(LockOperation::Renew, "a"), 1);
 }
 
 #[tokio::test(start_paused = true)]

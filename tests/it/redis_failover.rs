@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use tasklock::chrono::Utc;
+use tasklock::chrono::{TimeDelta, Utc};
 use tasklock::testing::RecordingObserver;
 use tasklock::{
-    Acquired, BaseTask, Claim, Completion, ErrorKind, Event, Grant, Lock, Metrics, Policy,
-    RedisLock, Released, Renewed, Scheduler, Token,
+    Acquired, BaseTask, Claim, Completion, Decision, ErrorKind, Event, Grant, Lock, LockOperation,
+    Metrics, Policy, Recovery, RedisLock, Released, Renewed, Scheduler, Token,
 };
 
 use crate::support::RedisServer;
@@ -46,13 +46,131 @@ async fn a_restart_is_told_once_to_each_clone_of_the_lock() {
 
     for round in 2..4 {
         server.restart();
-        assert!(!is_changed(&lock).await, "nobody has looked");
         granted(lock.acquire(&claim("b", round)).await);
         assert!(is_changed(&lock).await);
         assert!(!is_changed(&lock).await);
         assert!(!is_changed(&lock.clone()).await);
         assert!(is_changed(&other).await);
     }
+}
+
+/// The answer, once the lock has found out what the server is now.
+async fn settled(lock: &RedisLock, claim: &Claim) -> Acquired {
+    let begun = Instant::now();
+    loop {
+        match lock.acquire(claim).await {
+            Ok(answer) => return answer,
+            Err(e) => assert!(e.is_transient() && begun.elapsed() < PATIENCE, "{e:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_lost_server_may_have_granted_is_not_granted_again() {
+    let mut server = RedisServer::start();
+    let one = RedisLock::connect(&server.url()).await.unwrap();
+    let other = RedisLock::connect(&server.url()).await.unwrap();
+    let careless = RedisLock::builder(&server.url())
+        .failover_window(Duration::ZERO)
+        .build()
+        .unwrap();
+    let first = claim("a", 1).with_at_most_once();
+    let ago = |seconds| first.fire_time() - TimeDelta::seconds(seconds);
+    let of = |task: &str, bits, at| {
+        Claim::new(
+            task.parse().unwrap(),
+            at,
+            Token::from_bits(bits),
+            "host:2:b",
+        )
+    };
+    granted(other.acquire(&of("b", 2, ago(0))).await);
+    granted(careless.acquire(&of("c", 3, ago(0))).await);
+    granted(one.acquire(&first).await);
+    server.restart(); // without its data
+
+    let same = of("a", 4, ago(0)).with_at_most_once();
+    assert_eq!(settled(&other, &same).await, Acquired::InDoubt);
+    // Not only the first time, and not only for who noticed it.
+    assert_eq!(other.acquire(&same).await.unwrap(), Acquired::InDoubt);
+    let batch = [
+        of("d", 5, ago(30)).with_at_most_once(),
+        of("e", 6, ago(1)).with_at_most_once(),
+        of("f", 7, ago(1)),
+        of("g", 8, ago(40)).with_at_most_once(),
+    ];
+    let answers = other.acquire_all(&batch).await;
+    let is_granted = |n: usize| matches!(answers[n], Ok(Acquired::Granted(_)));
+    assert!(
+        is_granted(0),
+        "long settled when the server went: {answers:?}"
+    );
+    assert!(matches!(answers[1], Ok(Acquired::InDoubt)), "{answers:?}");
+    assert!(is_granted(2), "may run twice: {answers:?}");
+    assert!(is_granted(3), "{answers:?}");
+    let later = Utc::now() + TimeDelta::seconds(2);
+    let early = of("h", 9, later).with_early(Duration::from_secs(3));
+    granted(other.acquire(&early.with_at_most_once()).await);
+
+    // This is what happens otherwise.
+    let again = settled(&careless, &of("a", 10, ago(0)).with_at_most_once()).await;
+    assert!(matches!(again, Acquired::Granted(_)), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_fleet_with_nothing_to_do_notices_a_restart() {
+    let mut server = RedisServer::start();
+    let lock = RedisLock::connect(&server.url()).await.unwrap();
+    server.restart();
+    tokio::time::timeout(PATIENCE, lock.store_changed())
+        .await
+        .expect("nobody asks for anything, and still");
+}
+
+#[tokio::test]
+async fn a_firing_in_doubt_ends_as_store_down_and_the_next_one_runs() {
+    let mut server = RedisServer::start();
+    let seen = RecordingObserver::new();
+    let lock = RedisLock::builder(&server.url())
+        .failover_window(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let scheduler = Scheduler::builder()
+        .lock(lock.clone())
+        .observer(seen.clone())
+        .build()
+        .unwrap();
+    let task = |name: &str, recovery| {
+        let task = BaseTask::new(name, "@every 1s", Duration::from_secs(5), |_| async {
+            Ok(())
+        });
+        task.policy(Policy::default().recovery(recovery))
+    };
+    scheduler.register(task("once", Recovery::Skip)).unwrap();
+    scheduler
+        .register(task("again", Recovery::Rerun { max: 2 }))
+        .unwrap();
+    scheduler.start().await.unwrap();
+    // Everything of the first two runs is over, so that the next to find the new server is a claim.
+    let released = |events: &[Event]| {
+        let is_one = |e: &&Event| {
+            matches!(e, Event::LockOperation { operation, results, .. }
+                if *operation == LockOperation::Release && results.ok == 1)
+        };
+        (events.iter().filter(is_one).count() >= 2).then_some(())
+    };
+    seen.wait_for(PATIENCE, released).await;
+    server.restart();
+    let before = seen.starts("once").len();
+    let runs_again = |events: &[Event]| {
+        let of_it = |e: &&Event| matches!(e, Event::RunStarted { run } if run.task == *"once");
+        (events.iter().filter(of_it).count() > before).then_some(())
+    };
+    seen.wait_for(PATIENCE, runs_again).await;
+    let decisions = seen.decisions("once");
+    assert!(decisions.contains(&Decision::StoreDown), "{decisions:?}");
+    assert!(!seen.decisions("again").contains(&Decision::StoreDown));
+    scheduler.stop().await;
 }
 
 #[tokio::test]
@@ -109,7 +227,7 @@ async fn a_restart_without_data_brings_all_leases_back_at_once() {
         let is_change = |e: &Event| matches!(e, Event::StoreChanged);
         let renewal = |e: &Event| {
             matches!(e, Event::LockOperation { operation, results, .. }
-            if *operation == tasklock::LockOperation::Renew && results.ok == 1)
+            if *operation == LockOperation::Renew && results.ok == 1)
         };
         let at = events.iter().position(is_change)?;
         events[at..].iter().any(renewal).then_some(())

@@ -124,6 +124,22 @@ async fn a_clock_stepped_forward_passes_over_what_is_too_late_and_runs_the_two_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_suspended_machine_is_noticed_within_a_second_of_its_waking() {
+    let bench = Bench::new();
+    bench.task("s", "0 0 * * * *", |_| async { Ok(()) });
+    bench.start().await;
+    pass(5.5).await;
+    bench.clock.suspend(Duration::from_secs(600));
+    pass(1.0).await;
+    let stalls = bench.seen.events().into_iter().filter_map(|e| match e {
+        Event::TimerStalled { by } => Some(by.as_secs()),
+        Event::ClockStepped { .. } => panic!("both clocks went on"),
+        _ => None,
+    });
+    assert_eq!(stalls.collect::<Vec<_>>(), [600]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_stepped_back_repeats_no_instant() {
     let bench = Bench::new();
     bench.task("s", "*/10 * * * * *", |_| async { Ok(()) });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::RedisLock;
 use crate::lock::redis::address::Address;
+use crate::lock::redis::changes::Changes;
 use crate::lock::redis::check::{Demands, ReplicaAcks};
 use crate::lock::redis::dial::Dial;
 use crate::lock::redis::keys::Keys;
@@ -24,6 +25,7 @@ pub struct RedisLockBuilder {
     pool_size: usize,
     ca_certificate: Option<Vec<u8>>,
     demands: Demands,
+    failover_window: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,6 +39,7 @@ impl RedisLockBuilder {
             pool_size: 4,
             ca_certificate: None,
             demands: Demands::default(),
+            failover_window: Duration::from_secs(2),
             clock: Arc::new(SystemClock),
         }
     }
@@ -103,6 +106,20 @@ impl RedisLockBuilder {
         self
     }
 
+    /// How far the copy may be behind that takes over from a server: when the server is found to be
+    /// another one, replaced or restarted, claims on fire times from so long before its last answer
+    /// until just after its first failure are answered with
+    /// [`Acquired::InDoubt`](crate::Acquired::InDoubt), as somebody may have been granted them by
+    /// the server that is gone. Default: 2 s. Zero: never, so that they are granted, perhaps twice.
+    ///
+    /// Only for [claims](crate::Claim::with_at_most_once) that want it so: a scheduler's, for tasks
+    /// whose [`Recovery`](crate::Recovery) is `Skip`; they end as `store_down`. Needs the right to
+    /// `INFO`, or a cluster.
+    pub fn failover_window(mut self, window: Duration) -> Self {
+        self.failover_window = window;
+        self
+    }
+
     /// The clock of this machine, with which the server's is compared. Default: the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -148,7 +165,9 @@ impl RedisLockBuilder {
             install_crypto_provider();
         }
         let dial = Dial::new(self.connect_timeout, self.response_timeout, self.pool_size);
-        let store = Store::new(address, dial)?;
+        let clock = self.clock.clone();
+        let changes = Changes::new(clock, self.failover_window, self.response_timeout);
+        let store = Store::new(address, dial, changes)?;
         Ok(RedisLock::new(store, keys, self.demands, self.clock))
     }
 }

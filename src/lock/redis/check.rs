@@ -114,7 +114,7 @@ pub(super) async fn check(
     // Getting a connection includes a PING.
     let address = channel.address();
     let Replies { values, resent } = channel
-        .send(&pipeline)
+        .send(&pipeline, None)
         .await
         .map_err(|f| f.error(address))?;
     let mut values = values.into_iter();

@@ -14,14 +14,14 @@ use tokio::task::JoinSet;
 
 use crate::error::ErrorKind;
 use crate::lock::redis::address::Address;
+use crate::lock::redis::changes::{Changes, Contact};
 use crate::lock::redis::dial::Dial;
 use crate::lock::redis::fault::{self, Fault, Phase, Redirect, Remedy};
 use crate::lock::redis::script::{Call, Manner, Reply, Script};
-use crate::lock::redis::server::{Changes, Server};
+use crate::lock::redis::server::Server;
 use crate::lock::redis::store::{Node, Purpose};
 
-pub(super) use slots::slot;
-use slots::{At, Slots};
+pub(super) use slots::{At, Slots, slot};
 
 /// How often a call is sent on before the cluster counts as too busy with itself.
 const ROUNDS: usize = 4;
@@ -325,14 +325,40 @@ impl Cluster {
     fn install(&self, slots: Slots, version: u64) {
         let mut known = self.known();
         let has_moved = known.slots.moves_in(&slots);
-        known.nodes.retain(|at, _| slots.primaries().contains(at));
-        known.slots = Arc::new(slots);
+        let is_gone = |at: &At, _: &mut Arc<Node>| !slots.primaries().contains(at);
+        let gone: Vec<_> = known.nodes.extract_if(is_gone).collect();
+        let old = std::mem::replace(&mut known.slots, Arc::new(slots));
         known.version = version;
         drop(known);
-        if has_moved {
-            // Some tasks have another server than before.
-            self.changes.count();
+        if !has_moved {
+            return;
         }
+        // Some tasks have another server than before.
+        for (at, node) in gone {
+            let contact: Contact = node.server.take_contact();
+            self.changes.add(&contact, Some(at), Some(old.clone()));
+        }
+        self.changes.count();
+    }
+
+    /// The nodes that have been asked anything.
+    pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
+        self.known().nodes.values().cloned().collect()
+    }
+
+    /// Whether `node` served a slot by `slots`, or by what is known now.
+    pub(super) fn served(&self, slots: Option<&Slots>, slot: u16, node: &At) -> bool {
+        match slots {
+            Some(slots) => slots.owner(slot) == Some(node),
+            None => self.known().slots.owner(slot) == Some(node),
+        }
+    }
+
+    /// Reads the map of slots anew.
+    pub(super) async fn look_again(&self) {
+        self.distrust();
+        // If it cannot be read, the next call tries again, and says why.
+        let _ = self.refresh().await;
     }
 
     fn node(&self, at: &At) -> Result<Arc<Node>, Fault> {
@@ -342,6 +368,7 @@ impl Cluster {
         }
         let server = Server::new(
             self.address.at(&at.0, at.1),
+            Some(at.clone()),
             &self.dial,
             self.changes.clone(),
         );

@@ -94,13 +94,19 @@ impl Channel {
     }
 
     /// Sends `pipeline`, which must be safe to repeat, and waits for all its answers.
-    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Replies, Fault> {
-        match self.send_once(pipeline).await {
+    ///
+    /// With `expected`, it is not sent once there have been more changes of the store than that.
+    pub(super) async fn send(
+        &self,
+        pipeline: &Pipeline,
+        expected: Option<u64>,
+    ) -> Result<Replies, Fault> {
+        match self.send_once(pipeline, expected).await {
             Ok(values) => Ok(Replies {
                 values,
                 resent: false,
             }),
-            Err(Failed::Broken(_)) => match self.send_once(pipeline).await {
+            Err(Failed::Broken(_)) => match self.send_once(pipeline, expected).await {
                 Ok(values) => Ok(Replies {
                     values,
                     resent: true,
@@ -111,15 +117,27 @@ impl Channel {
         }
     }
 
-    async fn send_once(&self, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failed> {
+    async fn send_once(
+        &self,
+        pipeline: &Pipeline,
+        expected: Option<u64>,
+    ) -> Result<Vec<RedisResult<Value>>, Failed> {
+        let sent = self.server.now();
+        let lent = self.lent().await.inspect_err(|_| {
+            self.server.heard(sent, false);
+        });
         let Lent {
             mut connection,
             number,
             timeouts,
-        } = self.lent().await.map_err(Failed::Final)?;
+        } = lent.map_err(Failed::Final)?;
+        if expected.is_some_and(|expected| self.server.changes() != expected) {
+            return Err(Failed::Final(fault::was_replaced()));
+        }
         // The connection brings its own limit for the answer, the response time-out.
         let answer: RedisResult<Vec<RedisResult<Value>>> =
             pipeline.query_async(&mut connection).await;
+        self.server.heard(sent, answer.is_ok());
         let values = match answer {
             Ok(values) => values,
             Err(error) => {

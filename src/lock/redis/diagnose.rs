@@ -51,7 +51,7 @@ pub(super) async fn diagnose(
         .arg("GET")
         .arg("min-replicas-to-write");
     let address = channel.address();
-    let replies = channel.send(&pipeline).await;
+    let replies = channel.send(&pipeline, None).await;
     let mut replies = match replies {
         Ok(replies) => replies.values.into_iter(),
         Err(fault) if matches!(fault.kind, ErrorKind::StoreRefused | ErrorKind::StoreDenied) => {
@@ -79,7 +79,7 @@ pub(super) async fn diagnose(
     let mut pipeline = Pipeline::new();
     pipeline.ignore_errors().cmd("TIME");
     let (sent, began) = (clock.now(), clock.monotonic());
-    let replies = channel.send(&pipeline).await;
+    let replies = channel.send(&pipeline, None).await;
     let took = clock.monotonic().saturating_sub(began);
     let reply = replies
         .map_err(|f| f.error(address))?

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 
 pub(super) use own::{
     cannot_be_used, connecting_took_too_long, is_a_replica, moves, no_cluster, no_owner,
-    no_sentinel, unknown_primary,
+    no_sentinel, unknown_primary, was_replaced,
 };
 
 /// When an error came up: that decides whether the request may have been executed.

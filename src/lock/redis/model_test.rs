@@ -192,7 +192,7 @@ impl Play {
     }
 
     async fn acquire(&mut self, claims: &[Claim]) {
-        let answers = self.lock.timed_acquire(claims).await;
+        let answers = self.lock.timed_acquire(claims, None).await;
         assert_eq!(answers.len(), claims.len());
         for (claim, answer) in claims.iter().zip(answers) {
             let (now_us, answer) = answer.unwrap();

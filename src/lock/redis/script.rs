@@ -102,6 +102,8 @@ pub(super) struct Manner {
     pub(super) acks: Option<ReplicaAcks>,
     /// The node serves the slot only for those who ask.
     pub(super) is_asking: bool,
+    /// Not any more once the store has changed more often than this.
+    pub(super) expected: Option<u64>,
 }
 
 impl Script {
@@ -195,7 +197,7 @@ impl Script {
             pipeline.add_command(acks.wait());
         }
         let all = |fault: Fault| calls.iter().map(|_| Err(fault.clone())).collect();
-        let Replies { values, resent } = match channel.send(&pipeline).await {
+        let Replies { values, resent } = match channel.send(&pipeline, manner.expected).await {
             Ok(replies) => replies,
             Err(fault) => return all(fault),
         };

@@ -1,20 +1,25 @@
 //! A server: the pool of connections to it, and whether it is still the same one.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, Pipeline, RedisResult, Value};
 use deadpool_redis::{Connection, Pool};
-use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::lock::redis::address::{Address, Place};
+use crate::lock::redis::changes::{Changes, Contact};
+use crate::lock::redis::cluster::At;
 use crate::lock::redis::dial::Dial;
 use crate::lock::redis::fault::{self, Fault, Phase};
 use crate::lock::redis::info::Info;
 use crate::lock::redis::sentinel::Sentinels;
+
+/// How long a server is left alone before it is asked whether it is still there.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A server, and the pool of connections to it.
 pub(super) struct Server {
@@ -26,6 +31,10 @@ pub(super) struct Server {
     identity: Mutex<Identity>,
     /// How often it was found to be another one, for all servers of a store.
     changes: Changes,
+    // Held to compare and set.
+    contact: Mutex<Contact>,
+    /// Its place, if it is a node of a cluster.
+    node: Option<At>,
 }
 
 /// Which server it is.
@@ -44,29 +53,14 @@ enum Way {
     Sentinels(Box<Sentinels>),
 }
 
-/// Counts how often a store was found to be another one. Clones count together.
-#[derive(Debug, Clone)]
-pub(super) struct Changes(Arc<watch::Sender<u64>>);
-
-impl Default for Changes {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-}
-
-impl Changes {
-    pub(super) fn count(&self) {
-        self.0.send_modify(|n| *n += 1);
-    }
-
-    pub(super) fn watch(&self) -> watch::Receiver<u64> {
-        self.0.subscribe()
-    }
-}
-
 impl Server {
     /// The server at `address`, or the primary that the sentinels there know.
-    pub(super) fn new(address: Address, dial: &Dial, changes: Changes) -> Result<Self, Error> {
+    pub(super) fn new(
+        address: Address,
+        node: Option<At>,
+        dial: &Dial,
+        changes: Changes,
+    ) -> Result<Self, Error> {
         let mut connect_limit = dial.limit();
         let way = match address.place() {
             Place::Sentinels(hosts, name) => {
@@ -81,7 +75,42 @@ impl Server {
             connect_limit,
             identity: Mutex::default(),
             changes,
+            contact: Mutex::default(),
+            node,
         })
+    }
+
+    /// The time, for [`heard`](Self::heard).
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.changes.clock().now()
+    }
+
+    /// Notes what became of a request that was sent at `sent`.
+    pub(super) fn heard(&self, sent: DateTime<Utc>, has_answered: bool) {
+        let now = self.changes.clock().monotonic();
+        self.contact().note(sent, now, has_answered);
+    }
+
+    /// How long until it is to be asked whether it is still there, if nothing else is asked.
+    pub(super) fn until_look(&self) -> Duration {
+        let now = self.changes.clock().monotonic();
+        let idle = self.contact().idle(now).unwrap_or(PAUSE);
+        PAUSE.saturating_sub(idle)
+    }
+
+    /// When it was last heard of. Forgotten by this.
+    pub(super) fn take_contact(&self) -> Contact {
+        std::mem::take(&mut *self.contact())
+    }
+
+    /// How often a server of the store was found to be another one.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.counted()
+    }
+
+    fn contact(&self) -> MutexGuard<'_, Contact> {
+        // Whoever panics while holding it has changed nothing, or one field whole.
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Grows when the server is found to be another one: connections of an earlier generation
@@ -171,7 +200,8 @@ impl Server {
         if is_another {
             // What idles there leads to the old one.
             self.empty_pool();
-            self.changes.count();
+            self.changes
+                .add(&self.take_contact(), self.node.clone(), None);
         }
         generation
     }

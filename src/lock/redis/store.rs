@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use deadpool_redis::redis::Pipeline;
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::lock::redis::address::{Address, Place};
+use crate::lock::redis::changes::{Changes, Doubt};
 use crate::lock::redis::check::Probe;
 use crate::lock::redis::cluster::{self, Cluster};
 use crate::lock::redis::connection::Channel;
 use crate::lock::redis::dial::Dial;
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{Answer, Call, Manner, Reply, Request, Script};
-use crate::lock::redis::server::{Changes, Server};
+use crate::lock::redis::server::Server;
 
 /// What a connection is kept for. None of them waits for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +86,7 @@ enum Servers {
 }
 
 impl Store {
-    pub(super) fn new(address: Address, dial: Dial) -> Result<Self> {
-        let changes = Changes::default();
+    pub(super) fn new(address: Address, dial: Dial, changes: Changes) -> Result<Self> {
         let servers = match address.place() {
             Place::Cluster(seeds) => {
                 let seeds = seeds.clone();
@@ -91,7 +94,7 @@ impl Store {
                 Servers::Many(Box::new(cluster))
             }
             Place::Server | Place::Sentinels(..) => {
-                let server = Server::new(address, &dial, changes.clone())?;
+                let server = Server::new(address, None, &dial, changes.clone())?;
                 Servers::One(Arc::new(Node::new(server)))
             }
         };
@@ -184,9 +187,58 @@ impl Store {
         Ok(found)
     }
 
-    /// How often a server was found to be another one.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+    /// Tells how often a server was found to be another one.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.changes.watch()
+    }
+
+    /// What claims have to know of changes, if they have to know of any: how many there have been,
+    /// and what may be lost with them.
+    pub(super) fn changes(&self) -> Option<(u64, Vec<Doubt>)> {
+        let changes = &self.changes;
+        // In this order: what comes between is found by the number.
+        changes
+            .matter()
+            .then(|| (changes.counted(), changes.in_doubt()))
+    }
+
+    /// Whether a fire time of the task with that lock may have been granted by a server that is
+    /// gone.
+    pub(super) fn is_in_doubt(
+        &self,
+        doubts: &[Doubt],
+        lock_key: impl Fn() -> String,
+        fire_time: DateTime<Utc>,
+    ) -> bool {
+        let covers = |doubt: &Doubt| match (&self.servers, &doubt.node) {
+            (Servers::Many(cluster), Some(node)) => {
+                let slot = cluster::slot(&lock_key());
+                cluster.served(doubt.slots.as_deref(), slot, node)
+            }
+            _ => true,
+        };
+        doubts.iter().any(|d| d.is_about(fire_time) && covers(d))
+    }
+
+    /// Asks servers that have not been asked anything for a while whether they are still there and
+    /// the same; waits until there is one to ask.
+    pub(super) async fn look_after_servers(&self) {
+        let nodes = match &self.servers {
+            Servers::One(node) => vec![node.clone()],
+            Servers::Many(cluster) => cluster.nodes(),
+        };
+        let next = nodes.iter().min_by_key(|node| node.server.until_look());
+        let Some(node) = next else {
+            // Nothing is known of the cluster, and so nothing is to be lost.
+            return tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        tokio::time::sleep(node.server.until_look()).await;
+        let mut ping = Pipeline::new();
+        ping.ignore_errors().cmd("PING");
+        let is_there = node.renewals.send(&ping, None).await.is_ok();
+        if let (false, Servers::Many(cluster)) = (is_there, &self.servers) {
+            cluster.look_again().await;
+        }
     }
 }
 

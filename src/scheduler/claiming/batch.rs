@@ -18,7 +18,7 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Hold;
-use crate::task::{OnStoreDown, Overlap};
+use crate::task::{OnStoreDown, Overlap, Recovery};
 
 /// How much the store's clock may differ from ours before a firing in time is refused as too late.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -145,6 +145,7 @@ impl<'a> Batch<'a> {
             },
             Ok(Acquired::FinishEarlier { fire_time }) => finish_earlier(engine, &firing, fire_time),
             Ok(Acquired::Paused { .. }) => settle(engine, &firing, Decision::Paused, None),
+            Ok(Acquired::InDoubt) => open.give_up(engine, Decision::StoreDown),
             Ok(Acquired::Delayed { .. }) => settle(engine, &firing, Decision::Overlap, None),
             Err(error) => {
                 let is_ambiguous =
@@ -264,7 +265,8 @@ impl Open {
             engine.announce(&Event::FiringFailed {
                 task: self.firing.entry.name.clone(),
                 fire_time: self.firing.fire_time,
-                error: "its lock's store could not be asked in time".into(),
+                error: "its lock's store could not be asked in time, or was replaced meanwhile"
+                    .into(),
             });
         }
         settle(engine, &self.firing, decision, None);
@@ -281,6 +283,13 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
         .with_late(late)
         .with_max_attempts(entry.policy.recovery.attempts())
         .with_spec(&entry.fingerprint);
+    let may_run_twice = entry.policy.recovery != Recovery::Skip
+        || entry.policy.on_store_down == OnStoreDown::RunLocally
+        || entry.depends_on_runs();
+    let claim = match may_run_twice {
+        true => claim,
+        false => claim.with_at_most_once(),
+    };
     let claim = match entry.policy.pause_after {
         Some(failures) => claim.with_pause_after(failures),
         None => claim,

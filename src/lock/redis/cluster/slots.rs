@@ -5,7 +5,7 @@ use deadpool_redis::redis::Value;
 use crate::lock::redis::keys;
 
 /// A host and a port.
-pub(super) type At = (String, u16);
+pub(in crate::lock::redis) type At = (String, u16);
 
 /// How many slots a cluster has.
 const SLOTS: usize = 16_384;
@@ -27,7 +27,7 @@ pub(in crate::lock::redis) fn slot(key: &str) -> u16 {
 
 /// The primaries of a cluster, and their slots.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Slots {
+pub(in crate::lock::redis) struct Slots {
     primaries: Vec<At>,
     /// For each slot the place of its primary.
     owners: Vec<Option<u16>>,

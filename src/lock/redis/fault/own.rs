@@ -70,6 +70,12 @@ pub(in crate::lock::redis) fn cannot_be_used(detail: String) -> Fault {
     }
 }
 
+/// A claim was made by what is known of a server that another one has replaced meanwhile.
+pub(in crate::lock::redis) fn was_replaced() -> Fault {
+    let text = "the server has been replaced: what it knew may be lost";
+    fault(ErrorKind::StoreUnavailable, Remedy::Keep, text)
+}
+
 /// Waiting for another call's attempt to connect took too long.
 pub(in crate::lock::redis) fn connecting_took_too_long() -> Fault {
     let text = "no connection in time";
