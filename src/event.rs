@@ -269,7 +269,8 @@ words! {
         Limited = "limited",
         /// The scheduler was stopping.
         Draining = "draining",
-        /// The lock's store could not be asked in time.
+        /// The lock's store could not be asked in time, or was replaced, so that nobody knows whether
+        /// the firing was granted before.
         StoreDown = "store_down",
     }
 }

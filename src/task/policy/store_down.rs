@@ -1,7 +1,8 @@
 //! What becomes of a firing for which the lock could not be asked.
 
 /// What becomes of a firing for which the lock's store could not be asked within the task's
-/// [misfire threshold](crate::Policy::misfire_threshold).
+/// [misfire threshold](crate::Policy::misfire_threshold), or which a store that was replaced meanwhile
+/// may have granted to somebody without its successor knowing.
 ///
 /// ```text
 /// store               down ---------------------------------------->
