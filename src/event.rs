@@ -261,15 +261,16 @@ words! {
         FiredElsewhere = "fired_elsewhere",
         /// The run before it still went on, here or elsewhere.
         Overlap = "overlap",
-        /// The task was paused.
+        /// The task was paused: too many of its runs in a row had failed.
         Paused = "paused",
         /// It was noticed, or could have started, only later than the misfire threshold.
         Misfired = "misfired",
-        /// A limit was reached.
+        /// As many runs went on on this instance as may, for longer than it could wait.
         Limited = "limited",
         /// The scheduler was stopping.
         Draining = "draining",
-        /// The lock's store could not be asked in time.
+        /// The lock's store could not be asked in time, or was replaced, so that nobody knows whether
+        /// the firing was granted before.
         StoreDown = "store_down",
     }
 }
@@ -285,7 +286,7 @@ words! {
         Timeout = "timeout",
         /// It panicked.
         Panicked = "panicked",
-        /// A shutdown ended it.
+        /// A shutdown ended it, or the task's next firing, which took its place.
         Cancelled = "cancelled",
         /// Its lease was lost, and it was dropped.
         LeaseLost = "lease_lost",

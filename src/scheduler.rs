@@ -74,7 +74,8 @@ impl Scheduler {
     ///
     /// [`InvalidName`](crate::ErrorKind::InvalidName),
     /// [`InvalidSpec`](crate::ErrorKind::InvalidSpec) with the place,
-    /// [`InvalidTask`](crate::ErrorKind::InvalidTask) for a zero timeout or a policy out of range,
+    /// [`InvalidTask`](crate::ErrorKind::InvalidTask) for a zero timeout, a policy out of range or
+    /// with settings that contradict each other, or a group that the builder has not made,
     /// [`DuplicateTask`](crate::ErrorKind::DuplicateTask) for a name that is taken,
     /// [`WrongState`](crate::ErrorKind::WrongState) once the scheduler stops.
     pub fn register(&self, task: impl Task) -> Result<()> {

@@ -103,6 +103,11 @@ impl SchedulerBuilder {
     /// How many runs may go on at once on this instance. A firing beyond that waits for one to end,
     /// and leaves its instant to other instances meanwhile; after its misfire threshold it ends as
     /// `limited`. Default: no limit. At least 1.
+    ///
+    /// ```text
+    /// max_concurrent(2)    |=====t1=====||=====t3=====|
+    /// all due at once      |=====t2=====||=====t4=====|
+    /// ```
     pub fn max_concurrent(mut self, runs: u32) -> Self {
         self.max_concurrent = Some(runs);
         self

@@ -4,12 +4,22 @@
 /// instance.
 ///
 /// ```text
-/// due        1         2         3         4
-/// Skip       |=======1=========|           |==4==
-/// QueueOne   |=======1=========||==2==||=3=|==4==     one waits; a newer one takes its place
-/// Replace    |====1===x|==2====x|==3==|    |==4==     x: asked to end
-/// Allow(2)   |=======1=========|
-///                      |=======2=========|  |==4==     3 is one too many
+/// every 10 s; the first run takes 35 s, the others 3 s
+///
+/// due         10        20        30        40        50        60
+/// Skip        |===============10=================|    |50|      |60|
+/// QueueOne    |===============10=================||40||50|      |60|
+///             40 has taken the place of 20 and 30
+///
+/// every 10 s; each run would take longer, and needs 1 s to end when it is asked (x)
+///
+/// Replace     |===10====x||==20====x||==30====x||==40====x|
+///
+/// every 10 s; each run takes 25 s
+///
+/// Allow(2)    |==========10============|    |==========40============|
+///                       |==========20============|    |==========50============|
+///             30 is one too many
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]

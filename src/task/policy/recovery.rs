@@ -8,6 +8,9 @@
 /// Skip                            next fire time: 2
 /// Rerun                      |==1, again==|      before any later firing
 /// ```
+///
+/// An instance that watches asks for it within half a lease of that end. A run that ended is not run
+/// again, however it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Recovery {

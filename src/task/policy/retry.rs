@@ -12,8 +12,8 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 /// ```
 ///
 /// All of it is one run of one firing, on one instance, under one lease and one timeout; other
-/// instances see a run that takes longer. It ends early when the next fire time has come, or when
-/// the wait would outlast the timeout. A panic is retried as an error is; a timeout is not.
+/// instances see a run that takes longer. There is no retry whose wait would end after the timeout,
+/// or at or after the task's next fire time. A panic is retried as an error is; a timeout is not.
 ///
 /// [`TaskError::permanent`](crate::TaskError::permanent) is not retried, and
 /// [`TaskError::retry_after`](crate::TaskError::retry_after) says how long to wait.

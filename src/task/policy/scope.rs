@@ -1,6 +1,15 @@
 //! On how many instances a firing runs.
 
 /// On how many instances a firing runs.
+///
+/// ```text
+/// instances A and B
+///
+/// Once            A |===1===|    B  –
+/// EveryInstance   A |===1===|    B |===1===|
+/// Sharded(4)      A |=1, part 2=|    B |=1, part 1=|
+///                   |=1, part 0=|      |=1, part 3=|
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Scope {

@@ -184,6 +184,15 @@ impl Policy {
     /// Pauses the task in the whole fleet after so many firings in a row that failed or timed out:
     /// the next ones end as `paused`, until [`SchedulerHandle::resume`](crate::SchedulerHandle::resume)
     /// on any instance. Default: off. At least 1.
+    ///
+    /// ```text
+    /// pause_after(3)                                resume
+    /// A   |=1=✗           |=3=✗   paused   paused     |    |=6=|
+    /// B           |=2=✗           paused   paused     |
+    /// ```
+    ///
+    /// A run counts once, however often it was [retried](Retry), and one that was cancelled does not
+    /// count. Each part of a task in [parts](Scope::Sharded) is counted for itself.
     #[must_use]
     pub fn pause_after(mut self, failures: u32) -> Self {
         self.pause_after = Some(failures);
@@ -211,8 +220,8 @@ impl Policy {
         self
     }
 
-    /// How long a run may go on after it was asked to end (timeout, shutdown) before it is
-    /// dropped. Default: 5 s. A lost lease knows no grace.
+    /// How long a run may go on after it was asked to end (timeout, shutdown, replacement) before it
+    /// is dropped. Default: 5 s. A lost lease knows no grace.
     ///
     /// ```text
     /// start          timeout: ctx.cancelled()      future dropped, then the lock released

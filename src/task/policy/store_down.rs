@@ -1,7 +1,20 @@
 //! What becomes of a firing for which the lock could not be asked.
 
 /// What becomes of a firing for which the lock's store could not be asked within the task's
-/// [misfire threshold](crate::Policy::misfire_threshold).
+/// [misfire threshold](crate::Policy::misfire_threshold), or which a store that was replaced meanwhile
+/// may have granted to somebody without its successor knowing.
+///
+/// ```text
+/// store               down ---------------------------------------->
+/// firing 1 is due          |<-- misfire threshold -->|
+/// Skip               A, B   asks again and again      –
+/// RunLocally         A      asks again and again      |===1===|
+///                    B      asks again and again      |===1===|
+/// Fail               A, B   asks again and again      – failed
+/// ```
+///
+/// While one firing of a task waits for the store, one newer one waits behind it, the newest; the others
+/// end as `store_down` at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnStoreDown {
