@@ -62,7 +62,8 @@ impl Firing {
         answer: &Result<Acquired, Error>,
         now: DateTime<Utc>,
     ) -> Option<Duration> {
-        let left = (self.starts_at? - now).to_std().ok()?;
+        let left = (self.starts_at? - now).to_std().ok();
+        let left = left.filter(|left| !left.is_zero())?;
         match answer {
             Ok(Acquired::Held(_)) => Some(left),
             Ok(Acquired::TooEarly { wait }) => Some(left.min(*wait)),
