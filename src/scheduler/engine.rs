@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Decision, Event};
 use crate::lock::lease::Renewer;
-use crate::lock::{Diagnosis, LastFired, Lock, Severity};
+use crate::lock::{Completion, Diagnosis, Grant, LastFired, Lock, Released, Severity};
 use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
@@ -20,6 +20,7 @@ use crate::scheduler::health::Health;
 use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
 use crate::scheduler::registry::{Defaults, Entry, Registry};
+use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
@@ -31,6 +32,7 @@ pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) lock: Arc<WatchedLock>,
     pub(crate) renewer: Arc<Renewer>,
+    releases: Arc<Releases>,
     pub(crate) health: Arc<Health>,
     state: AtomicU8,
     seed: u128,
@@ -81,6 +83,7 @@ impl Engine {
             registry: Registry::default(),
             lock,
             renewer: Arc::new(renewer),
+            releases: Arc::default(),
             health,
             state: AtomicU8::new(0),
             seed: random,
@@ -153,6 +156,11 @@ impl Engine {
             count: 1,
             holder,
         });
+    }
+
+    /// Gives a lease back.
+    pub(crate) async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
+        self.releases.release(&self.lock, grant, completion).await
     }
 
     /// Gives a task another fire time.
@@ -252,6 +260,7 @@ impl Engine {
         });
         // The renewer outlives the drain: it ends when the last run has ended.
         let renewer = this.renewer.clone();
+        let (releases, lock) = (this.releases.clone(), this.lock.clone());
         let (runs, clean_ups) = (this.runs.clone(), this.clean_ups.clone());
         let quiet = this.quiet.clone();
         tokio::spawn(async move {
@@ -262,7 +271,7 @@ impl Engine {
                 clean_ups.wait().await;
             };
             tokio::select! {
-                () = renewer.run(ended) => {}
+                () = async { tokio::join!(renewer.run(ended), releases.run(&lock)); } => {}
                 () = all_ended => {}
             }
         });

@@ -273,12 +273,11 @@ impl Run {
     /// Gives the lease back. If the store does not answer at once, that goes on in the background,
     /// and changes nothing for the run's outcome.
     async fn release(&self, completion: Completion) {
-        use crate::lock::Lock;
         if self.lease.is_unlocked() {
             return;
         }
         let grant = self.lease.grant();
-        if let Err(e) = self.engine.lock.release(grant, completion).await
+        if let Err(e) = self.engine.release(grant, completion).await
             && e.is_transient()
         {
             claiming::take_back(&self.engine, grant.clone(), completion);

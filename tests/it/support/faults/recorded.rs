@@ -140,18 +140,28 @@ impl Lock for Recorded {
     }
 
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
+        let answers = self.release_all(&[(grant.clone(), completion)]).await;
+        answers.into_iter().next().unwrap()
+    }
+
+    async fn release_all(&self, ended: &[(Grant, Completion)]) -> Vec<Result<Released>> {
         self.pass(Point::BeforeRelease);
-        let at = grant.fire_time().timestamp_millis();
-        self.ask(grant.task(), at, grant.token(), "release");
-        let answer = self.lock.release(grant, completion).await;
-        let word = match &answer {
-            Ok(Released::Freed) => "freed",
-            Ok(Released::WasGone) => "was_gone",
-            Ok(_) => "not_owner",
-            Err(_) => "error",
-        };
-        self.answer(grant.task(), at, grant.token(), "release", word);
-        answer
+        for (grant, _) in ended {
+            let at = grant.fire_time().timestamp_millis();
+            self.ask(grant.task(), at, grant.token(), "release");
+        }
+        let answers = self.lock.release_all(ended).await;
+        for ((grant, _), answer) in ended.iter().zip(&answers) {
+            let at = grant.fire_time().timestamp_millis();
+            let word = match answer {
+                Ok(Released::Freed) => "freed",
+                Ok(Released::WasGone) => "was_gone",
+                Ok(_) => "not_owner",
+                Err(_) => "error",
+            };
+            self.answer(grant.task(), at, grant.token(), "release", word);
+        }
+        answers
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
