@@ -153,11 +153,15 @@ async fn a_firing_in_doubt_ends_as_store_down_and_the_next_one_runs() {
     scheduler.start().await.unwrap();
     // Everything of the first two runs is over, so that the next to find the new server is a claim.
     let released = |events: &[Event]| {
-        let is_one = |e: &&Event| {
-            matches!(e, Event::LockOperation { operation, results, .. }
-                if *operation == LockOperation::Release && results.ok == 1)
+        let count = |e: &Event| match e {
+            Event::LockOperation {
+                operation: LockOperation::Release,
+                results,
+                ..
+            } => results.ok,
+            _ => 0,
         };
-        (events.iter().filter(is_one).count() >= 2).then_some(())
+        (events.iter().map(count).sum::<u64>() >= 2).then_some(())
     };
     seen.wait_for(PATIENCE, released).await;
     server.restart();
