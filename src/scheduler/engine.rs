@@ -16,6 +16,7 @@ use crate::lock::{Completion, Diagnosis, Grant, LastFired, Lock, Released, Sever
 use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
+use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
 use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
@@ -41,6 +42,7 @@ pub(crate) struct Engine {
     pub(crate) changed: Arc<Notify>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) lead: Lead,
+    pub(crate) gates: Gates,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
@@ -89,6 +91,7 @@ impl Engine {
             seed: random,
             drawn: AtomicU64::new(0),
             lead,
+            gates: Gates::default(),
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),
