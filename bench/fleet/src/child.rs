@@ -5,7 +5,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child as Process, ChildStdout, Command, Stdio};
+use std::process::{Child as Process, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +23,7 @@ pub struct Child {
     name: String,
     process: Process,
     /// Its next lines, read by a thread, so that waiting for them can end.
-    lines: std::sync::mpsc::Receiver<String>,
+    lines: Receiver<String>,
     file: PathBuf,
     pub ready: Value,
 }
@@ -62,27 +63,36 @@ impl Child {
     pub fn end(mut self) -> Result<Ended> {
         drop(self.process.stdin.take());
         let said = self.said().context("at its end")?;
-        let give_up = Instant::now() + PATIENCE;
-        while self.process.try_wait()?.is_none() {
-            if Instant::now() > give_up {
-                bail!("{}: said its last line and did not exit", self.name);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.exit()?;
         let starts = starts::read(&self.file).with_context(|| self.name.clone())?;
         Ok(Ended { starts, said })
     }
 
     /// Its next line.
     fn said(&mut self) -> Result<Value> {
-        let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
-            let state = match self.process.try_wait()? {
-                Some(status) => format!("ended ({status})"),
-                None => "went on".to_owned(),
-            };
-            bail!("{}: {state} without a word", self.name);
+        let line = match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => bail!("{}: not a word in {PATIENCE:?}", self.name),
+            // Its output has ended, so that it is about to.
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.exit()?;
+                bail!("{} ended ({status}) without a word", self.name);
+            }
         };
         serde_json::from_str(&line).with_context(|| format!("{}: {line:?}", self.name))
+    }
+
+    fn exit(&mut self) -> Result<ExitStatus> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > give_up {
+                bail!("{} closed its output and did not exit", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -96,8 +106,8 @@ impl Drop for Child {
     }
 }
 
-fn lines(stdout: ChildStdout) -> std::sync::mpsc::Receiver<String> {
-    let (sender, receiver) = std::sync::mpsc::channel();
+fn lines(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             // What is no JSON is somebody's log.

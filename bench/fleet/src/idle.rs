@@ -21,6 +21,8 @@ pub struct Idle {
     pub has_metrics: bool,
     pub register_s: f64,
     pub start_s: f64,
+    /// Why it could not be started, if so: what it uses then is that of registered tasks alone.
+    pub start_error: Value,
     pub cpu_percent: f64,
     /// With everything in the process.
     pub memory_mb: f64,
@@ -80,6 +82,7 @@ pub fn measure(
         has_metrics,
         register_s: said("register_s"),
         start_s: said("start_s"),
+        start_error: child.ready.get("start_error").cloned().unwrap_or_default(),
         cpu_percent: (end.cpu_s - settled.cpu_s) / f64::from(seconds) * 100.0,
         memory_mb: end.memory_mb,
         bytes_per_task: (end.memory_mb - said("before_mb")) * 1024.0 * 1024.0 / tasks as f64,
@@ -90,7 +93,7 @@ pub fn measure(
 
 impl Idle {
     pub fn line(&self) -> Value {
-        json!({
+        let mut line = json!({
             "work": "idle",
             "tasks": self.tasks,
             "metrics": self.has_metrics,
@@ -99,6 +102,10 @@ impl Idle {
             "cpu_percent": round(self.cpu_percent),
             "memory_mb": round(self.memory_mb),
             "bytes_per_task": round(self.bytes_per_task),
-        })
+        });
+        if !self.start_error.is_null() {
+            line["start_error"] = self.start_error.clone();
+        }
+        line
     }
 }

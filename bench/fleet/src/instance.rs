@@ -68,11 +68,13 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let registered_s = begun.elapsed().as_secs_f64();
     let registered = Usage::own()?;
     let begun = Instant::now();
-    scheduler.start().await?;
+    let started = scheduler.start().await;
     let started_s = begun.elapsed().as_secs_f64();
     say(&json!({
         "register_s": round(registered_s),
         "start_s": round(started_s),
+        // Said rather than returned: what registration took is worth knowing even then.
+        "start_error": started.err().map(|error| error.to_string()),
         "before_mb": before.memory_mb,
         "registered_mb": registered.memory_mb,
     }));

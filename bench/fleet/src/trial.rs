@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use tasklock_fleet::account::Account;
 use tasklock_fleet::child::{Child, Ended};
@@ -131,7 +131,11 @@ impl Trial {
             metrics: false,
             file: file.to_owned(),
         };
-        start_self("instance", settings.words(), file)
+        let child = start_self("instance", settings.words(), file)?;
+        if let Some(error) = child.ready.get("start_error").and_then(Value::as_str) {
+            bail!("{error}");
+        }
+        Ok(child)
     }
 
     /// The limit is due in the middle between two of our rounds.
