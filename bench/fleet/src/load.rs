@@ -32,14 +32,8 @@ fn line(trial: &Trial, seen: &Seen) -> Value {
     line["reads_per_instance_and_second"] = round(reads).into();
     line["bytes_in_per_firing"] = seen.per_firing(seen.grown("total_net_input_bytes")).into();
     line["bytes_out_per_firing"] = seen.per_firing(seen.grown("total_net_output_bytes")).into();
-    // The instances count from their start to their end, rounds of warm-up included.
-    let sum = |part: &str, word: &str| -> f64 {
-        let of = |said: &Value| said.get(word).and_then(Value::as_f64).unwrap_or(0.0);
-        let said = seen.said(part);
-        said.as_array().into_iter().flatten().map(of).sum()
-    };
-    let started = sum("decisions", "started").max(1.0);
-    let requests = |word: &str| round(sum("requests", word) / started);
+    let started = seen.sum("decisions", "started").max(1.0);
+    let requests = |word: &str| round(seen.sum("requests", word) / started);
     line["requests_per_firing"] = json!({
         "acquire": requests("acquire"), "renew": requests("renew"), "release": requests("release"),
     });

@@ -16,6 +16,8 @@ pub struct Tally(Arc<Counts>);
 struct Counts {
     decisions: [AtomicU64; 16],
     requests: [AtomicU64; 8],
+    /// How long the answers took, together.
+    waited_us: [AtomicU64; 8],
 }
 
 impl Tally {
@@ -23,6 +25,7 @@ impl Tally {
         json!({
             "decisions": named(Decision::ALL.iter().map(|d| d.as_str()), &self.0.decisions),
             "requests": named(LockOperation::ALL.iter().map(|o| o.as_str()), &self.0.requests),
+            "waited_us": named(LockOperation::ALL.iter().map(|o| o.as_str()), &self.0.waited_us),
         })
     }
 }
@@ -47,8 +50,12 @@ impl Observer for Tally {
                 decision, count: n, ..
             } => count(Decision::ALL, decision, &counts.decisions, *n),
             // One of these is one round trip.
-            Event::LockOperation { operation, .. } => {
+            Event::LockOperation {
+                operation, took, ..
+            } => {
+                let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 count(LockOperation::ALL, operation, &counts.requests, 1);
+                count(LockOperation::ALL, operation, &counts.waited_us, us);
             }
             _ => {}
         }

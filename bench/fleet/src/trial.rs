@@ -191,6 +191,10 @@ impl Seen {
             "cpu_us_per_firing",
             self.per_firing(self.cpu_s * 1e6).into(),
         );
+        for word in ["acquire", "release"] {
+            let waited_ms = self.sum("waited_us", word) / self.sum("requests", word) / 1000.0;
+            put(&format!("{word}_ms"), round(waited_ms).into());
+        }
         put("peak_mb", round(self.peak_mb).into());
         put("busy_cores", round(self.busy_cores).into());
         if let Some(limit) = &self.limit {
@@ -217,6 +221,17 @@ impl Seen {
     pub fn said(&self, key: &str) -> Value {
         let of_instance = |ended: &Ended| ended.said.get(key).cloned().unwrap_or_default();
         json!(self.instances.iter().map(of_instance).collect::<Vec<_>>())
+    }
+
+    /// A number that each instance said, summed; rounds of warm-up are in it.
+    pub fn sum(&self, part: &str, word: &str) -> f64 {
+        let of = |said: &Value| said.get(word).and_then(Value::as_f64).unwrap_or(0.0);
+        self.said(part)
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(of)
+            .sum()
     }
 
     pub fn per_firing(&self, total: f64) -> f64 {
