@@ -30,6 +30,6 @@ pub fn period(tasks: usize) -> u32 {
     match tasks {
         0..=2_000 => 2,
         2_001..=20_000 => 4,
-        _ => 20,
+        _ => 10,
     }
 }
