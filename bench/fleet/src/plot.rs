@@ -43,7 +43,7 @@ impl Series {
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
 /// Left, right, top, bottom.
-const MARGINS: [f64; 4] = [70.0, 20.0, 40.0, 55.0];
+const MARGINS: [f64; 4] = [70.0, 36.0, 40.0, 55.0];
 /// Told apart also by those who see no red or no green.
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
@@ -75,9 +75,17 @@ impl Scale {
         from + (value.log10() - low) / (high - low) * (to - from)
     }
 
-    fn ticks(&self) -> impl Iterator<Item = f64> + use<> {
-        let (low, high) = (self.decades.0 as i32, self.decades.1 as i32);
-        (low..=high).map(|decade| 10_f64.powi(decade))
+    /// Each decade; more where there are few.
+    fn ticks(&self) -> Vec<f64> {
+        let (low, high) = self.decades;
+        let parts: &[f64] = if high - low > 2.0 {
+            &[1.0]
+        } else {
+            &[1.0, 2.0, 5.0]
+        };
+        let decades = (low as i32..=high as i32).map(|decade| 10_f64.powi(decade));
+        let ticks = decades.flat_map(|decade| parts.iter().map(move |part| round(part * decade)));
+        ticks.filter(|tick| tick.log10() <= high).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A `redis-server` of the measurement's own.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,10 +9,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+/// Starts a server, says its process id, and ends it when its own input ends: also when whoever started
+/// it was killed.
+const WATCHED: &str = r#"
+    redis-server "$@" >/dev/null 2>&1 &
+    pid=$!
+    trap exit INT TERM
+    trap 'kill -9 $pid; wait' EXIT
+    echo $pid
+    read -r _
+"#;
+
 /// A server on a free port of 127.0.0.1 that keeps nothing, stopped when it is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
-    process: Child,
+    watcher: Child,
     port: u16,
     // Removed after the server is gone.
     _dir: TempDir,
@@ -34,7 +46,8 @@ impl RedisServer {
 
     fn on(port: u16) -> Result<Self> {
         let dir = tempfile::tempdir().context("no directory for redis-server")?;
-        let process = Command::new("redis-server")
+        let mut watcher = Command::new("sh")
+            .args(["-c", WATCHED, "redis-server"])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
             .args([
@@ -45,29 +58,30 @@ impl RedisServer {
             ])
             .arg("--dir")
             .arg(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .context("redis-server cannot be started: is it installed?")?;
-        let mut this = Self {
-            process,
+            .context("no shell to start redis-server in")?;
+        let mut pid = String::new();
+        let stdout = watcher.stdout.take().context("no standard output")?;
+        BufReader::new(stdout).read_line(&mut pid)?;
+        let pid: f64 = pid.trim().parse().context("redis-server has no id")?;
+        let this = Self {
+            watcher,
             port,
             _dir: dir,
         };
-        let give_up = Instant::now() + Duration::from_secs(10);
+        let give_up = Instant::now() + Duration::from_secs(3);
         // Its own process id, since a stranger may have taken the port.
         while this
             .info("server")
             .ok()
             .and_then(|i| i.number("process_id"))
-            != Some(f64::from(this.process.id()))
+            != Some(pid)
         {
-            if let Some(status) = this.process.try_wait()? {
-                bail!("redis-server on port {port}: {status}");
-            }
             if Instant::now() > give_up {
-                bail!("redis-server on port {port} does not answer");
+                bail!("redis-server on port {port} does not answer: is it installed?");
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -125,8 +139,8 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        drop(self.watcher.stdin.take());
+        let _ = self.watcher.wait();
     }
 }
 
