@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::data_loss::DataLoss;
 use super::history::{Line, What};
 use super::lifetimes::Process;
 
@@ -41,7 +42,12 @@ pub struct Leases {
 }
 
 /// All claims, in the order of their first requests.
-pub fn holds(lines: &[Line], processes: &BTreeMap<String, Process>, leases: Leases) -> Vec<Hold> {
+pub fn holds(
+    lines: &[Line],
+    processes: &BTreeMap<String, Process>,
+    data_losses: &[DataLoss],
+    leases: Leases,
+) -> Vec<Hold> {
     let mut found: BTreeMap<u64, Hold> = BTreeMap::new();
     for line in lines {
         match line.what {
@@ -60,6 +66,8 @@ pub fn holds(lines: &[Line], processes: &BTreeMap<String, Process>, leases: Leas
     }
     let mut holds: Vec<Hold> = found.into_values().collect();
     for hold in &mut holds {
+        let is_forgotten = |at: &u64| data_losses.iter().any(|l| l.forgets_release(*at));
+        hold.freed = hold.freed.filter(|at| !is_forgotten(at));
         hold.end(processes.get(&hold.who), leases);
     }
     holds.sort_by_key(|hold| hold.from);

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checker::{Breach, Kind, Record, breach};
+use super::data_loss::DataLoss;
 use super::history::{Line, What};
 use super::holds::Hold;
 use super::lifetimes::Process;
@@ -188,7 +189,7 @@ impl<'a, 'r> Search<'a, 'r> {
         if !(is_late && is_able && has_time) {
             return false;
         }
-        let is_forgotten = |at: &u64| (due.saturating_sub(60_000_000)..up).contains(at);
+        let is_forgotten = |l: &DataLoss| l.is_within(due.saturating_sub(60_000_000), up);
         let before = self
             .of_task(task)
             .any(|h| h.was_granted && h.instant < instant && h.from < up && h.freed.is_some());
