@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tasklock::{Clock, SystemClock};
 use tokio::sync::watch;
 
 use crate::support::data_loss::BUT_GRANTS;
@@ -82,6 +83,7 @@ impl Rounds<'_> {
         if !stalled.is_empty() && blow.deed() != Deed::Part {
             self.sleep(300..1500).await;
         }
+        self.aim().await;
         let struck = History::now();
         self.hit(old, blow.deed(), &replicas);
         self.show(self.servers.primaries().into_iter().filter(|n| *n != old));
@@ -114,6 +116,14 @@ impl Rounds<'_> {
         self.sleep(1500..1501).await;
         self.fleet.history.note_of("*", What::Joined, blow.as_str());
         Ok(())
+    }
+
+    /// Waits for a moment at which some have claimed an instant, and others, whose clocks are
+    /// behind, have not.
+    async fn aim(&mut self) {
+        let now = SystemClock.now().timestamp_subsec_millis();
+        let at = self.random.within(850..1150);
+        tokio::time::sleep(Duration::from_millis((at + 1000 - u64::from(now)) % 1000)).await;
     }
 
     fn hit(&mut self, old: usize, deed: Deed, on_its_side: &[usize]) {
