@@ -39,23 +39,22 @@ impl Node {
         let mut gate = Gate::new().await;
         let port = gate.port();
         let bus = free_port();
-        let mut settings = match topology {
-            Topology::Sentinel => vec![format!("replica-announce-port {port}")],
-            Topology::Cluster => {
-                vec![
-                    "cluster-enabled yes".to_owned(),
-                    "cluster-node-timeout 1500".to_owned(),
-                    "cluster-require-full-coverage no".to_owned(),
-                    "cluster-allow-replica-migration no".to_owned(),
-                    format!("cluster-port {bus}"),
-                    format!("cluster-announce-port {port}"),
-                    format!("cluster-announce-bus-port {bus}"),
-                    "cluster-announce-ip 127.0.0.1".to_owned(),
-                ]
-            }
-        };
-        if topology == Topology::Sentinel {
-            settings.push("replica-announce-ip 127.0.0.1".to_owned());
+        // A replica says who it is by that port in a cluster too.
+        let mut settings = vec![
+            "replica-announce-ip 127.0.0.1".to_owned(),
+            format!("replica-announce-port {port}"),
+        ];
+        if topology == Topology::Cluster {
+            settings.extend([
+                "cluster-enabled yes".to_owned(),
+                "cluster-node-timeout 1000".to_owned(),
+                "cluster-require-full-coverage no".to_owned(),
+                "cluster-allow-replica-migration no".to_owned(),
+                format!("cluster-port {bus}"),
+                "cluster-announce-ip 127.0.0.1".to_owned(),
+                format!("cluster-announce-port {port}"),
+                format!("cluster-announce-bus-port {bus}"),
+            ]);
         }
         let options = RedisOptions {
             users: users

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::support::data_loss::BUT_GRANTS;
 use crate::support::faults::{Fleet, Random};
-use crate::support::history::{History, What};
+use crate::support::history::{History, Line, What};
 
 use super::blow::{Blow, Deed, Stalled};
 use super::node::Node;
@@ -86,6 +86,7 @@ impl Rounds<'_> {
         self.aim().await;
         let struck = History::now();
         self.hit(old, blow.deed(), &replicas);
+        let dead = History::now();
         self.show(self.servers.primaries().into_iter().filter(|n| *n != old));
         let servers = &*self.servers;
         until("another has its place", || servers.successor(old).is_some()).await?;
@@ -102,14 +103,21 @@ impl Rounds<'_> {
         let acks = self.fleet.plan.replica_acks;
         let keeps_grants = acks > 0 && (replicas.len() < acks || !stalled.contains(&new));
         let word = if keeps_grants { BUT_GRANTS } else { word };
-        let loss = |fleet: &Fleet| fleet.history.note(What::Loss, "-", 0, since, word);
-        if blow.deed() == Deed::Kill {
-            loss(self.fleet);
-        }
         self.bring_back(old, new, blow.deed()).await?;
-        if blow.deed() != Deed::Kill {
-            loss(self.fleet);
-        }
+        let loss = Line {
+            // The dead grant nothing.
+            at: match blow.deed() {
+                Deed::Kill => dead,
+                Deed::Stop | Deed::Part => History::now(),
+            },
+            who: "*".to_owned(),
+            what: What::Loss,
+            task: "-".to_owned(),
+            instant: 0,
+            number: since,
+            word: word.to_owned(),
+        };
+        self.fleet.history.append(&loss);
         // Who waits for replicas needs some.
         let new: &Node = &self.servers.nodes()[new];
         until("replicas follow", || new.replicas() >= acks).await?;
