@@ -24,6 +24,8 @@ pub struct Hold {
     pub freed: Option<u64>,
     /// What the lock said last to the claim itself; empty if nothing.
     pub last_answer: String,
+    /// When the lease ends that was asked for last, unless it is given back.
+    pub leased_until: u64,
     /// Until when its owner may believe in its lease.
     pub trusted_until: u64,
     asked: u64,
@@ -54,6 +56,9 @@ pub fn holds(
             What::Ask => {
                 let hold = found.entry(line.number).or_insert_with(|| Hold::new(line));
                 hold.asked = line.at;
+                if line.word != "release" {
+                    hold.leased_until = line.at + leases.ttl;
+                }
                 hold.sent.insert(line.word.clone(), line.at);
             }
             What::Answer => {
@@ -87,6 +92,7 @@ impl Hold {
             may_have_held: false,
             freed: None,
             last_answer: String::new(),
+            leased_until: 0,
             trusted_until: 0,
             asked: line.at,
             sent: BTreeMap::new(),

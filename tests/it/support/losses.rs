@@ -161,16 +161,22 @@ impl<'a, 'r> Search<'a, 'r> {
         })
     }
 
-    /// Whether a lease of an older instant lasted until the next instant came due: the newest of
-    /// those that wait for the end of a lease is run, and the lock says of others that it is.
+    /// Whether a lease of an older instant lasted until the next instant came due, as far as those
+    /// knew who waited for its end: the newest of them is run, and the lock says of others that it
+    /// is.
     fn is_displaced(&self, decision: &Line, due: u64, period_ms: i64) -> bool {
         let next = self.record.moment(decision.instant + period_ms);
         let next = next.saturating_sub(self.record.rules.skew + PROMPT);
         let is_late = |h: &Hold| {
             h.who == decision.who && h.instant == decision.instant && h.last_answer == "superseded"
         };
+        // Who waits for the end of a lease does not hear that a claim was given up before it.
+        let lasts = |h: &Hold| match self.started.contains(&(h.task.as_str(), h.instant)) {
+            true => h.until,
+            false => h.until.max(h.leased_until),
+        };
         let is_held =
-            |h: &Hold| h.instant < decision.instant && h.touches(due, due + 1) && h.until > next;
+            |h: &Hold| h.instant < decision.instant && h.touches(due, due + 1) && lasts(h) > next;
         let task = decision.task.as_str();
         self.of_task(task).any(is_late) && self.of_task(task).any(is_held)
     }
