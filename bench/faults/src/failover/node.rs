@@ -90,6 +90,21 @@ impl Node {
             .count()
     }
 
+    /// Whether so many replicas confirm what is written here, as soon as a client wants that.
+    pub fn has_acks(&self, acks: usize) -> bool {
+        if acks == 0 {
+            return true;
+        }
+        // In a cluster, one of those that are kept here.
+        let mut keys = (0..500).map(|n| format!("probe:{n}"));
+        let Some(key) = keys.find(|key| self.serves(key)) else {
+            return false;
+        };
+        let said = self.server.says(&format!("SET {key} 1\r\nWAIT {acks} 200"));
+        let count = said.lines().nth(1).and_then(|n| n.strip_prefix(':'));
+        count.and_then(|n| n.trim().parse::<usize>().ok()) >= Some(acks)
+    }
+
     /// Whether it follows the server behind a gate, and has its data.
     pub fn follows(&self, port: u16) -> bool {
         self.replication("role") == "slave"

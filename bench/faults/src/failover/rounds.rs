@@ -120,8 +120,15 @@ impl Rounds<'_> {
         self.fleet.history.append(&loss);
         // Who waits for replicas needs some.
         let new: &Node = &self.servers.nodes()[new];
-        until("replicas follow", || new.replicas() >= acks).await?;
-        self.sleep(1500..1501).await;
+        let has_acks = || new.has_acks(acks);
+        // Two looks, as one that has just come may be sent away again by the sentinels.
+        loop {
+            until("replicas confirm", has_acks).await?;
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            if has_acks() {
+                break;
+            }
+        }
         self.fleet.history.note_of("*", What::Joined, blow.as_str());
         Ok(())
     }
