@@ -119,6 +119,46 @@ fn after_a_loss_of_data_it_is_counted_apart() {
 }
 
 #[test]
+fn a_failover_forgets_what_was_written_shortly_before_it_and_nothing_else() {
+    let twice = |loss: &str| {
+        let mut all = with_instant(8, &[run("a.1", 8, 1, 80), run("b.1", 8, 400, 85)]);
+        all.push(format!("8300000 * loss - 0 {loss}\n"));
+        found(&all)
+    };
+    assert_eq!(twice("7900000 kill"), [("duplicate_after_data_loss", 1)]);
+    assert_eq!(twice("8100000 kill"), [("duplicate", 1)]);
+    assert_eq!(twice("7900000 but_grants"), [("duplicate", 1)]);
+}
+
+#[test]
+fn a_release_that_a_failover_forgets_keeps_the_lock_up_to_its_end() {
+    let with = |loss: &str| {
+        let held = [
+            decide("a.1", 9, "overlap"),
+            decide("b.1", 9, "overlap"),
+            "9500000 * lock t 0 80 1200\n".to_owned(),
+            loss.to_owned(),
+        ];
+        found(&with_instant(9, &held))
+    };
+    assert_eq!(with("8300000 * loss - 0 7900000 but_grants\n"), []);
+    assert_eq!(with(""), [("lost", 1), ("leaked", 1)]);
+}
+
+#[test]
+fn of_servers_that_grant_at_the_same_time_only_the_later_asked_has_to_give_the_larger_token() {
+    let tokens = |after: u64| {
+        let late = run("b.1", 8, 101 + after, 70);
+        let mut all = with_instant(8, &[run("a.1", 8, 101, 80), late]);
+        all.push("8300000 * loss - 0 7900000 part\n".to_owned());
+        let is_regress = |(kind, _): &(&str, usize)| *kind == "fence_regress";
+        found(&all).iter().any(is_regress)
+    };
+    assert!(tokens(150));
+    assert!(!tokens(0));
+}
+
+#[test]
 fn runs_that_go_on_at_once_overlap() {
     let mut all = with_instant(8, &[]);
     all.push(run("a.1", 8, 950, 80));

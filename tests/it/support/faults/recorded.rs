@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tasklock::{
-    Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed, Result, TaskName,
-    Token, async_trait,
+    Acquired, Claim, ClockOffset, Completion, Grant, LastFired, Lock, Released, Renewed, Result,
+    TaskName, Token, async_trait,
 };
 
 use super::super::history::{History, What};
@@ -164,12 +164,24 @@ impl Lock for Recorded {
         answers
     }
 
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.lock.resume(task).await
+    }
+
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         self.lock.last_fired(tasks).await
     }
 
     async fn check(&self) -> Result<()> {
         self.lock.check().await
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.lock.clock_offset()
+    }
+
+    async fn store_changed(&self) {
+        self.lock.store_changed().await;
     }
 
     fn describe(&self) -> String {
