@@ -142,7 +142,8 @@ async fn a_lock_that_never_answers_is_given_up_and_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_that_comes_when_its_lease_is_as_good_as_over_is_claimed_again_and_not_given_back() {
+async fn a_grant_that_comes_when_its_lease_is_as_good_as_over_is_claimed_again_and_not_given_back()
+{
     let (bench, lock) = scripted(|b| b);
     lock.next(
         LockOperation::Acquire,

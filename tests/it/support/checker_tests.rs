@@ -244,6 +244,37 @@ fn an_instant_that_nobody_starts_is_lost_unless_the_reason_is_true() {
 }
 
 #[test]
+fn an_instant_that_overlapped_is_not_lost_because_a_late_claim_finds_a_newer_one() {
+    // b finds the run of 7 going on; a comes when 9 has been taken.
+    let late = [
+        "9500000 a.1 ask t 8000 888 acquire\n".to_owned(),
+        "9500001 a.1 answer t 8000 888 acquire:superseded\n".to_owned(),
+        "9500002 a.1 decision t 8000 1 fired_elsewhere\n".to_owned(),
+        decide("b.1", 8, "overlap"),
+    ];
+    let mut all = with_instant(8, &late);
+    let held_by = |instant: u64| {
+        let at = "7950000 c.1";
+        [
+            "500001 c.1 up - 0 0 -\n".to_owned(),
+            format!("{at} ask t {instant} 999 acquire\n"),
+            format!("{at} answer t {instant} 999 acquire:granted\n"),
+            "8100000 c.1 ask t 0 999 release\n".replace("t 0", &format!("t {instant}")),
+            "8100001 c.1 answer t 0 999 release:freed\n".replace("t 0", &format!("t {instant}")),
+        ]
+    };
+    let newer: Vec<String> = all.iter().cloned().chain(held_by(9000)).collect();
+    all.extend(held_by(7000));
+    let lost = |all: &[String]| found(all).iter().any(|(kind, _)| *kind == "lost");
+    assert!(!lost(&all), "{:?}", found(&all));
+    assert!(
+        lost(&newer),
+        "a newer run is no reason: {:?}",
+        found(&newer)
+    );
+}
+
+#[test]
 fn a_store_that_could_be_reached_is_no_reason() {
     let late = |who: &str| format!("12000000 {who} decision t 8000 1 store_down\n");
     let mut all = with_instant(8, &[late("a.1"), late("b.1")]);

@@ -136,6 +136,7 @@ impl<'a, 'r> Search<'a, 'r> {
             "fired_elsewhere" => {
                 !self.is_leapt_over(decision, due, period_ms)
                     && !self.is_displaced(decision, due, period_ms)
+                    && !self.is_overlapped(decision, early, due)
             }
             "overlap" => !is_held,
             "misfired" => was_there && is_able && !is_held,
@@ -179,6 +180,22 @@ impl<'a, 'r> Search<'a, 'r> {
             |h: &Hold| h.instant < decision.instant && h.touches(due, due + 1) && lasts(h) > next;
         let task = decision.task.as_str();
         self.of_task(task).any(is_late) && self.of_task(task).any(is_held)
+    }
+
+    /// Whether others had found, when it came due, that the run of an older instant went on, and so
+    /// had done with it before a newer one was taken.
+    fn is_overlapped(&self, decision: &Line, early: u64, due: u64) -> bool {
+        let (task, instant) = (decision.task.as_str(), decision.instant);
+        let is_late = |h: &Hold| {
+            h.who == decision.who && h.instant == instant && h.last_answer == "superseded"
+        };
+        let soon = due + self.record.rules.skew + PROMPT;
+        let is_held = |h: &Hold| h.instant < instant && h.touches(early, soon);
+        let decided = self.decisions.get(&(task, instant));
+        let is_skip = |l: &&&Line| l.who != decision.who && l.word == "overlap";
+        self.of_task(task).any(is_late)
+            && self.of_task(task).any(is_held)
+            && decided.into_iter().flatten().any(|l| is_skip(&l))
     }
 
     /// Whether a process that came up should have caught up on an instant, and never spoke of it.
