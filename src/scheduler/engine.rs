@@ -27,6 +27,10 @@ use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
 use crate::task::{CancelReason, Task};
 
+/// Of so many tasks the lock is asked at once when a scheduler starts, so that each answer comes well
+/// within the time that a request to it may take.
+const TASKS_PER_QUESTION: usize = 8_192;
+
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) settings: Settings,
@@ -197,6 +201,7 @@ impl Engine {
                 instance: &self.settings.instance,
                 now,
             },
+            &self.registry.common,
         )?;
         let Some(entry) = entries.first() else {
             return Ok(());
@@ -327,9 +332,18 @@ impl Engine {
 
     /// What the lock knows of the tasks registered so far, in their order.
     async fn last_fired(&self) -> Result<Vec<Option<LastFired>>> {
-        let names: Vec<_> = self.registry.all().iter().map(|e| e.key.clone()).collect();
-        let known = self.lock.last_fired(&names).await;
-        known.map_err(|e| e.context("the scheduler cannot start: the last firings cannot be read"))
+        let entries = self.registry.all();
+        let mut known = Vec::with_capacity(entries.len());
+        for some in entries.chunks(TASKS_PER_QUESTION) {
+            let names: Vec<_> = some.iter().map(|entry| entry.key.clone()).collect();
+            let asked = known.len() + names.len();
+            known.extend(self.lock.last_fired(&names).await.map_err(|e| {
+                e.context("the scheduler cannot start: the last firings cannot be read")
+            })?);
+            // A lock that leaves out an answer is not to shift those of the next question.
+            known.resize_with(asked, || None);
+        }
+        Ok(known)
     }
 
     /// The scheduler was dropped: nobody waits for an orderly end.

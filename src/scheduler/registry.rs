@@ -10,8 +10,9 @@ use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{DstPolicy, Schedule};
+use crate::scheduler::pool::Pool;
 use crate::scheduler::slot::Slot;
-use crate::scheduler::spread;
+use crate::scheduler::spread::{self, Fingerprint};
 use crate::task::{Misfire, Overlap, Policy, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
@@ -29,6 +30,14 @@ pub(crate) struct Defaults<'a> {
     pub(crate) now: DateTime<Utc>,
 }
 
+/// What many tasks have in common: of a thousand tasks few have a policy of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    specs: Pool<str>,
+    schedules: Pool<Schedule>,
+    policies: Pool<Policy>,
+}
+
 /// One registered task, or one part of it: what it said at registration, and its place in the engine.
 pub(crate) struct Entry {
     pub(crate) name: TaskName,
@@ -36,14 +45,14 @@ pub(crate) struct Entry {
     pub(crate) key: TaskName,
     pub(crate) shard: Option<Shard>,
     pub(crate) spec: Arc<str>,
-    pub(crate) schedule: Schedule,
+    pub(crate) schedule: Arc<Schedule>,
     pub(crate) timeout: Duration,
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     /// By how much later than its fire times the task starts: its part of the policy's spread, and its
     /// turn among the parts of a task.
     pub(crate) spread: Duration,
     /// What its schedule is, in short: the same on all instances that have the same.
-    pub(crate) fingerprint: String,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) registered: DateTime<Utc>,
     pub(crate) task: Arc<dyn Task>,
     // Held for a look or a change of a few fields, never across an await.
@@ -53,7 +62,11 @@ pub(crate) struct Entry {
 impl Entry {
     /// Reads and checks what a task says of itself; `defaults` are for what it does not say. Of a
     /// task in parts, an entry for each.
-    pub(crate) fn new(task: Arc<dyn Task>, defaults: Defaults<'_>) -> Result<Vec<Self>> {
+    pub(crate) fn new(
+        task: Arc<dyn Task>,
+        defaults: Defaults<'_>,
+        common: &Common,
+    ) -> Result<Vec<Self>> {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
@@ -63,19 +76,23 @@ impl Entry {
                         one, or leave the default of 5 minutes";
             return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
         }
-        let spec: Arc<str> = task.spec().into();
+        let spec = common.specs.share(task.spec());
         let zone = policy.timezone.unwrap_or(defaults.timezone);
         let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
         let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
         policy.validate(depends_on_runs).map_err(of_task)?;
         let schedule = schedule.with_dst(policy.dst.unwrap_or(defaults.dst));
+        let fingerprint = Fingerprint::of(&format!("{schedule} {:?}", schedule.dst()));
         let spread = spread::part(name.as_str(), policy.spread);
+        let scope = policy.scope;
+        let schedule = common.schedules.share(schedule);
+        let policy = common.policies.share(policy);
         let entry = |shard: Option<Shard>, turn: Duration| Self {
             name: name.clone(),
             key: shard.map_or_else(|| name.clone(), |shard| name.part(shard.index)),
             shard,
             spec: spec.clone(),
-            fingerprint: spread::fingerprint(&format!("{schedule} {:?}", schedule.dst())),
+            fingerprint,
             registered: defaults.now,
             schedule: schedule.clone(),
             timeout,
@@ -84,7 +101,7 @@ impl Entry {
             task: task.clone(),
             slot: Mutex::default(),
         };
-        let Scope::Sharded(count) = policy.scope else {
+        let Scope::Sharded(count) = scope else {
             return Ok(vec![entry(None, Duration::ZERO)]);
         };
         let turns = spread::turns(defaults.instance, name.as_str(), count);
@@ -157,6 +174,7 @@ impl fmt::Debug for Entry {
 /// All registered tasks, in the order of their registration.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    pub(crate) common: Common,
     inner: RwLock<Inner>,
 }
 

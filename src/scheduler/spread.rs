@@ -1,6 +1,7 @@
 //! How much later than its fire time a firing starts, when its policy says so; and the hash that it
 //! rests on. Pure.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 /// The part of `max` that is `name`'s: the same wherever and whenever it is asked, in whole
@@ -9,9 +10,30 @@ pub(crate) fn part(name: &str, max: Duration) -> Duration {
     share(max, hash(name))
 }
 
-/// A text in 16 hexadecimal digits.
-pub(crate) fn fingerprint(text: &str) -> String {
-    format!("{:016x}", hash(text))
+/// A text in 16 hexadecimal digits. It is its own bytes: each task has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut rest = hash(text);
+        let mut digits = [b'0'; 16];
+        for digit in digits.iter_mut().rev() {
+            let value = (rest & 0xf) as u8;
+            *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
+            rest >>= 4;
+        }
+        Self(digits)
+    }
+}
+
+impl Deref for Fingerprint {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // They are digits and letters, so this never is the default.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 /// FNV-1a, and the finalizer of SplitMix64 to spread texts that differ in their last letter only. It
@@ -67,6 +89,14 @@ mod tests {
             .collect();
         assert_eq!(parts, [51028, 14792, 57178, 57460]);
         assert_eq!(part("cleanup", Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_hash_in_hexadecimal() {
+        for text in ["", "cleanup", "0 0 0 * * * RunOnce"] {
+            let fingerprint = Fingerprint::of(text);
+            assert_eq!(&*fingerprint, format!("{:016x}", hash(text)));
+        }
     }
 
     #[test]

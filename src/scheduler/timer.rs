@@ -240,7 +240,7 @@ impl Timer {
             misfire,
             misfire_threshold,
             ..
-        } = entry.policy;
+        } = *entry.policy;
         let due = timeline::due(
             &entry.schedule,
             fire_time,
