@@ -201,7 +201,7 @@ impl Engine {
                 instance: &self.settings.instance,
                 now,
             },
-            &self.registry.common,
+            &self.registry.pool,
         )?;
         let Some(entry) = entries.first() else {
             return Ok(());

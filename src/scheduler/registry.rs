@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{DstPolicy, Schedule};
-use crate::scheduler::pool::Pool;
+use crate::scheduler::pool::{Plan, Pool, Timetable};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread::{self, Fingerprint};
 use crate::task::{Misfire, Overlap, Policy, Scope, Shard, Task, TaskName};
@@ -28,14 +28,6 @@ pub(crate) struct Defaults<'a> {
     pub(crate) dst: DstPolicy,
     pub(crate) instance: &'a str,
     pub(crate) now: DateTime<Utc>,
-}
-
-/// What many tasks have in common: of a thousand tasks few have a policy of their own.
-#[derive(Debug, Default)]
-pub(crate) struct Common {
-    specs: Pool<str>,
-    schedules: Pool<Schedule>,
-    policies: Pool<Policy>,
 }
 
 /// One registered task, or one part of it: what it said at registration, and its place in the engine.
@@ -65,7 +57,7 @@ impl Entry {
     pub(crate) fn new(
         task: Arc<dyn Task>,
         defaults: Defaults<'_>,
-        common: &Common,
+        pool: &Pool,
     ) -> Result<Vec<Self>> {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
@@ -76,17 +68,19 @@ impl Entry {
                         one, or leave the default of 5 minutes";
             return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
         }
-        let spec = common.specs.share(task.spec());
         let zone = policy.timezone.unwrap_or(defaults.timezone);
-        let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
+        let dst = policy.dst.unwrap_or(defaults.dst);
+        let plan = pool.plan(task.spec(), zone, dst);
+        let Plan { spec, timetable } = plan.map_err(|e| of_task(e.into()))?;
+        let Timetable {
+            schedule,
+            fingerprint,
+        } = timetable;
         let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
         policy.validate(depends_on_runs).map_err(of_task)?;
-        let schedule = schedule.with_dst(policy.dst.unwrap_or(defaults.dst));
-        let fingerprint = Fingerprint::of(&format!("{schedule} {:?}", schedule.dst()));
         let spread = spread::part(name.as_str(), policy.spread);
         let scope = policy.scope;
-        let schedule = common.schedules.share(schedule);
-        let policy = common.policies.share(policy);
+        let policy = pool.policy(policy);
         let entry = |shard: Option<Shard>, turn: Duration| Self {
             name: name.clone(),
             key: shard.map_or_else(|| name.clone(), |shard| name.part(shard.index)),
@@ -174,7 +168,7 @@ impl fmt::Debug for Entry {
 /// All registered tasks, in the order of their registration.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    pub(crate) common: Common,
+    pub(crate) pool: Pool,
     inner: RwLock<Inner>,
 }
 
