@@ -14,6 +14,9 @@ use tasklock_fleet::usage::Usage;
 
 use crate::tally::Tally;
 
+/// The text of more tasks than these takes gigabytes to make.
+const MOST_SCRAPED: usize = 10_000;
+
 #[derive(Args, Clone)]
 pub struct Settings {
     #[arg(long)]
@@ -25,8 +28,9 @@ pub struct Settings {
     /// How many starts to have room for
     #[arg(long)]
     pub room: usize,
+    /// Keep metrics, of so many tasks apart
     #[arg(long)]
-    pub metrics: bool,
+    pub metrics: Option<usize>,
     #[arg(long)]
     pub file: PathBuf,
 }
@@ -44,7 +48,9 @@ impl Settings {
         ] {
             words.extend([name.to_owned(), value]);
         }
-        words.extend(self.metrics.then(|| "--metrics".to_owned()));
+        if let Some(limit) = self.metrics {
+            words.extend(["--metrics".to_owned(), limit.to_string()]);
+        }
         words
     }
 }
@@ -55,8 +61,12 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let lock = RedisLock::connect(&settings.redis).await?;
     let tally = Tally::default();
     let mut builder = Scheduler::builder().lock(lock).observer(tally.clone());
-    if settings.metrics {
-        builder = builder.metrics(Metrics::new()?);
+    let metrics = match settings.metrics {
+        Some(limit) => Some(Metrics::new()?.with_task_limit(limit)),
+        None => None,
+    };
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics.clone());
     }
     let scheduler = builder.build()?;
 
@@ -87,7 +97,14 @@ pub async fn run(settings: &Settings) -> Result<()> {
     end.await.context("nobody waits for the end")?;
     scheduler.stop().await;
     starts.write(&settings.file)?;
-    say(&tally.json());
+    let mut line = tally.json();
+    if let Some(metrics) = metrics.filter(|_| settings.metrics <= Some(MOST_SCRAPED)) {
+        let begun = Instant::now();
+        let text = metrics.encode()?;
+        line["scrape_s"] = json!(round(begun.elapsed().as_secs_f64()));
+        line["scrape_mb"] = json!(round(text.len() as f64 / 1024.0 / 1024.0));
+    }
+    say(&line);
     Ok(())
 }
 

@@ -128,7 +128,7 @@ impl Trial {
             tasks: self.tasks,
             spec: spec(self.period, 0)?,
             room: self.room(),
-            metrics: false,
+            metrics: None,
             file: file.to_owned(),
         };
         let child = start_self("instance", settings.words(), file)?;
