@@ -83,8 +83,8 @@ impl Metrics {
     ///
     /// What is registered beyond it is folded into `task_name="_other"`, in which counters, histograms
     /// and `task_running` add up, instants are those of the task that came last, and the next fire
-    /// time and `task_info` are left out. So a scrape stays bounded: a task has about 56 series, which
-    /// are 5 kB of text. The log says so once. A task whose name is `_other` is always folded.
+    /// time and `task_info` are left out. So a scrape stays bounded: a task has 56 series, which are
+    /// 3.5 kB of text. The log says so once. A task whose name is `_other` is always folded.
     ///
     /// ```
     /// let metrics = tasklock::Metrics::new()?.with_task_limit(20_000);
@@ -128,11 +128,15 @@ fn with_canonical_infinity(text: String) -> String {
     if !text.contains(" inf\n") {
         return text;
     }
-    let lines = text.lines().map(|line| match line.strip_suffix(" inf") {
-        Some(series) if !line.starts_with('#') => format!("{series} +Inf\n"),
-        _ => format!("{line}\n"),
-    });
-    lines.collect()
+    // The text of thousands of tasks has hundreds of thousands of lines.
+    let mut written = String::with_capacity(text.len() + text.len() / 16);
+    for line in text.lines() {
+        match line.strip_suffix(" inf") {
+            Some(series) if !line.starts_with('#') => written.extend([series, " +Inf\n"]),
+            _ => written.extend([line, "\n"]),
+        }
+    }
+    written
 }
 
 impl Inner {

@@ -215,3 +215,14 @@ impl Registry {
         inner.entries.get(known..).unwrap_or_default().to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_waits_is_small() {
+        assert!(size_of::<Entry>() <= 336, "{}", size_of::<Entry>());
+        assert!(size_of::<Slot>() <= 160, "{}", size_of::<Slot>());
+    }
+}

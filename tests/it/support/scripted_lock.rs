@@ -42,6 +42,7 @@ struct Scripts {
     standing: Vec<(LockOperation, Fault)>,
     checks: Option<Fault>,
     asked: Vec<(LockOperation, String)>,
+    states: Vec<usize>,
 }
 
 impl ScriptedLock {
@@ -80,6 +81,11 @@ impl ScriptedLock {
             .iter()
             .filter(|(o, t)| *o == operation && t == task)
             .count()
+    }
+
+    /// Of how many tasks each question for their last instants was.
+    pub fn asked_for_states(&self) -> Vec<usize> {
+        self.scripts.lock().unwrap().states.clone()
     }
 
     fn take(&self, operation: LockOperation, task: &TaskName) -> Fault {
@@ -145,6 +151,7 @@ impl Lock for ScriptedLock {
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
+        self.scripts.lock().unwrap().states.push(tasks.len());
         self.inner.last_fired(tasks).await
     }
 
