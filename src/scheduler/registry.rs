@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread;
-use crate::task::{Misfire, Overlap, Policy, Scope, Shard, Task, TaskName};
+use crate::task::{Misfire, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
 /// by a minute.
@@ -117,17 +117,43 @@ impl Entry {
         !self.depends_on_runs() && self.policy.scope != Scope::EveryInstance
     }
 
-    /// How long after its fire time a firing may start; longer than anything for those that wait
-    /// until they can.
+    /// How long after its fire time a firing may be found, and may wait for the lock's store or for
+    /// a place among the runs; longer than anything for those that wait until they can.
     pub(crate) fn patience(&self) -> Duration {
+        match self.policy.misfire {
+            Misfire::Skip if !self.depends_on_runs() => {
+                self.policy.misfire_threshold + self.planned_delay()
+            }
+            _ => self.longest_patience(),
+        }
+    }
+
+    /// How long after its fire time a firing may start at all: one that came in time and waited for
+    /// another run, or one that is run again as its instance died.
+    pub(crate) fn longest_patience(&self) -> Duration {
         if self.depends_on_runs() {
             return Duration::MAX;
         }
-        let planned = self.spread + self.policy.jitter;
-        if self.policy.may_start_late() {
-            return self.policy.start_deadline.unwrap_or(LONGEST_PATIENCE) + planned;
-        }
-        self.policy.misfire_threshold + planned
+        let late = if self.policy.may_start_late() {
+            self.policy.start_deadline.unwrap_or(LONGEST_PATIENCE)
+        } else {
+            self.policy.misfire_threshold
+        };
+        late + self.planned_delay()
+    }
+
+    fn planned_delay(&self) -> Duration {
+        self.spread + self.policy.jitter
+    }
+
+    /// Whether its firings wait for the end of another run.
+    pub(crate) fn queues(&self) -> bool {
+        matches!(self.policy.overlap, Overlap::QueueOne | Overlap::Replace)
+    }
+
+    /// Whether a run whose instance died is run again.
+    pub(crate) fn reruns(&self) -> bool {
+        self.policy.recovery != Recovery::Skip
     }
 
     /// How many of its firings may wait at once.

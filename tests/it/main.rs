@@ -18,6 +18,7 @@ mod cli;
 mod faults;
 mod file_lock;
 mod fleet;
+mod lateness;
 mod layers;
 mod leases;
 mod limits;

@@ -267,11 +267,16 @@ impl<'a> Batch<'a> {
 }
 
 impl Open {
-    fn give_up(self, engine: &Arc<Engine>, decision: Decision) {
+    /// Gives a claim back that may have been granted.
+    pub(super) fn take_back(&self, engine: &Arc<Engine>) {
         if self.is_ambiguous {
             let unknown = Grant::new(&self.claim, FencingToken::new(0), 1, Duration::ZERO);
             take_back(engine, unknown, Completion::Abandoned);
         }
+    }
+
+    pub(super) fn give_up(self, engine: &Arc<Engine>, decision: Decision) {
+        self.take_back(engine);
         let then = self.firing.entry.policy.on_store_down;
         if decision == Decision::StoreDown && then == OnStoreDown::RunLocally {
             return firing::start_unlocked(engine, &self.firing);
@@ -291,7 +296,7 @@ impl Open {
 fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let entry = &firing.entry;
     let token = Token::from_bits(engine.random());
-    let late = entry.patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
+    let late = entry.longest_patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
     let instance = &engine.settings.instance;
     let claim = Claim::new(entry.key.clone(), firing.fire_time, token, instance)
         .with_ttl(entry.policy.lease_ttl)
@@ -338,15 +343,13 @@ fn note_spec(engine: &Engine, entry: &Entry, spec: &str, owner: Option<&str>) {
 }
 
 /// An earlier firing died unfinished and is to be run again first; this one waits behind it.
-fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
-    if firing.entry.slot().step_back(firing.fire_time, earlier) {
-        let entry = firing.entry.clone();
+pub(super) fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
+    let front = firing.as_waiting();
+    if firing.entry.slot().step_back(front, earlier) {
         let rerun = Firing {
-            fire_time: earlier,
             is_rerun: true,
-            starts_at: None,
             permit: firing.permit.clone(),
-            entry,
+            ..Firing::unfinished(firing.entry.clone(), earlier)
         };
         claim_together(engine, vec![rerun]);
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Decision;
 use crate::lock::{Acquired, Holder, Lock, RunStatus};
-use crate::scheduler::claiming::batch::{Open, claim_after_holder, go_on};
+use crate::scheduler::claiming::batch::{Open, claim_after_holder, finish_earlier, go_on};
 use crate::scheduler::claiming::line::settle;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::slot::Hold;
@@ -25,6 +25,7 @@ const FIRST_WATCH: Duration = Duration::from_secs(1);
 /// The lock is held: another run of the task goes on, or its owner is dead and its lease has not ended
 /// yet.
 pub(super) fn wait(engine: &Arc<Engine>, mut open: Open, holder: Holder) {
+    open.firing.note_other_run(engine.settings.clock.now());
     let policy = &open.firing.entry.policy;
     let owner: Option<Arc<str>> = holder.owner.map(Into::into);
     if matches!(policy.misfire, Misfire::RunAll(_)) {
@@ -47,7 +48,7 @@ pub(super) fn wait(engine: &Arc<Engine>, mut open: Open, holder: Holder) {
 /// watched; returned if there is nothing to watch for.
 pub(super) fn watch(
     engine: &Arc<Engine>,
-    open: Open,
+    mut open: Open,
     owner: &str,
     status: RunStatus,
 ) -> Option<Open> {
@@ -55,6 +56,7 @@ pub(super) fn watch(
     if open.firing.entry.policy.recovery == Recovery::Skip || open.firing.is_rerun || is_over {
         return Some(open);
     }
+    open.firing.is_unfinished = true;
     let owner: Option<Arc<str>> = Some(owner.into());
     let decision = Decision::FiredElsewhere;
     if let Some((open, waker)) = hold(engine, open, &owner, decision) {
@@ -90,6 +92,7 @@ fn hold(
     for fire_time in older {
         engine.decide(entry, fire_time, Decision::Overlap, None);
     }
+    open.take_back(engine);
     settle(engine, &open.firing, decision, owner.clone());
     None
 }
@@ -118,6 +121,8 @@ async fn ask_until_over(
     let longest = open.firing.entry.policy.lease_ttl / 2;
     let mut pause = if is_watching { FIRST_WATCH } else { POLL };
     let mut open = open;
+    // What it ends with if that takes too long.
+    let mut too_late = decision;
     loop {
         let displaced = async {
             match &waker {
@@ -129,9 +134,10 @@ async fn ask_until_over(
             biased;
             () = engine.quiet.cancelled() => {
                 let decision = if is_watching { decision } else { Decision::Draining };
+                open.take_back(engine);
                 return settle(engine, &open.firing, decision, owner);
             }
-            () = displaced => return,
+            () = displaced => return open.take_back(engine),
             () = tokio::time::sleep(pause) => {}
         }
         if is_watching {
@@ -142,9 +148,16 @@ async fn ask_until_over(
             return;
         }
         if open.firing.is_misfired(engine.settings.clock.now()) {
-            return settle(engine, &open.firing, decision, owner);
+            if too_late == decision {
+                open.take_back(engine);
+                return settle(engine, &open.firing, decision, owner);
+            }
+            return open.give_up(engine, too_late);
         }
         if !engine.limits.reserve(&mut open.firing) {
+            if !is_watching {
+                too_late = Decision::Limited;
+            }
             match rehold(engine, open, &owner, waker, decision) {
                 Some(again) => (open, waker) = again,
                 None => return,
@@ -165,6 +178,14 @@ async fn ask_until_over(
             return go_on(engine, open, answer, sent_at).await;
         }
         open.is_ambiguous |= answer.is_err();
+        match &answer {
+            Err(_) if !is_watching => too_late = Decision::StoreDown,
+            Ok(Acquired::Held(_)) => {
+                open.firing.note_other_run(engine.settings.clock.now());
+                too_late = decision;
+            }
+            _ => too_late = decision,
+        }
         match rehold(engine, open, &owner, waker, decision) {
             Some(again) => (open, waker) = again,
             None => return,
@@ -199,7 +220,12 @@ fn give_way(
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move {
-        let grace = open.firing.entry.patience();
+        let entry = open.firing.entry.clone();
+        let grace = match entry.reruns() {
+            // A run that died is to be run again, though this one be too late by then.
+            true => entry.longest_patience(),
+            false => entry.patience(),
+        };
         // A little later than the lease's end, and not all instances at once.
         let after = Duration::from_millis(10 + (engine.random() % 40) as u64);
         let wait = remaining.map_or(grace, |left| left.min(grace)) + after;
@@ -219,7 +245,8 @@ fn give_way(
         let Ok(last) = engine.lock.last_fired(&[name]).await else {
             return settle(&engine, &open.firing, Decision::StoreDown, owner);
         };
-        let status = last.into_iter().next().flatten().map(|last| last.status);
+        let last = last.into_iter().next().flatten();
+        let status = last.as_ref().map(|last| last.status);
         let is_in_time = !open.firing.is_misfired(engine.settings.clock.now());
         let may_be_free = match status {
             Some(RunStatus::Running | RunStatus::Abandoned) => true,
@@ -227,6 +254,13 @@ fn give_way(
             Some(RunStatus::Cancelled) => open.firing.entry.policy.recovery != Recovery::Skip,
             _ => false,
         };
+        let earlier = last.and_then(|last| last.fire_time);
+        if let Some(earlier) = earlier.filter(|t| entry.reruns() && *t < fire_time)
+            && may_be_free
+            && !is_in_time
+        {
+            return finish_earlier(&engine, &open.firing, earlier);
+        }
         while !engine.limits.reserve(&mut open.firing) {
             if open.firing.is_misfired(engine.settings.clock.now()) {
                 return settle(&engine, &open.firing, Decision::Limited, owner);

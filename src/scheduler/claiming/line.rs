@@ -16,7 +16,7 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::limits::Permit;
 use crate::scheduler::registry::Entry;
-use crate::scheduler::slot::Slot;
+use crate::scheduler::slot::{Slot, Waiting};
 use crate::task::{Misfire, Scope};
 
 /// One occurrence of a task.
@@ -26,6 +26,10 @@ pub(crate) struct Firing {
     pub(crate) fire_time: DateTime<Utc>,
     /// It was taken before by an instance that died, and decided here then.
     pub(crate) is_rerun: bool,
+    /// Its instance may have died, so that it may be run again: by then it may be old.
+    pub(crate) is_unfinished: bool,
+    /// When it could first have started: its fire time, or the end of a run that it waited for.
+    pub(crate) since: DateTime<Utc>,
     /// When its run starts, if its lock is asked before.
     pub(crate) starts_at: Option<DateTime<Utc>>,
     /// Its place among the runs that may go on at once; it needs one to be claimed.
@@ -38,6 +42,8 @@ impl Firing {
             entry,
             fire_time,
             is_rerun: false,
+            is_unfinished: false,
+            since: fire_time,
             starts_at: None,
             permit: None,
         }
@@ -55,6 +61,36 @@ impl Firing {
         }
     }
 
+    /// One that an instance has taken that may have died.
+    pub(crate) fn unfinished(entry: Arc<Entry>, fire_time: DateTime<Utc>) -> Self {
+        Self {
+            is_unfinished: true,
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    /// One that waited for those before it.
+    fn of(entry: Arc<Entry>, Waiting { fire_time, since }: Waiting) -> Self {
+        Self {
+            since: if entry.queues() { since } else { fire_time },
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    pub(super) fn as_waiting(&self) -> Waiting {
+        Waiting {
+            fire_time: self.fire_time,
+            since: self.since,
+        }
+    }
+
+    /// Another run goes on. By its policy it may be waited for, however long that takes.
+    pub(super) fn note_other_run(&mut self, now: DateTime<Utc>) {
+        if self.entry.queues() {
+            self.since = now;
+        }
+    }
+
     /// How long to wait before the lock is asked again, if it was asked ahead of time and may say
     /// something else then.
     pub(super) fn too_soon(
@@ -63,6 +99,9 @@ impl Firing {
         now: DateTime<Utc>,
     ) -> Option<Duration> {
         let left = (self.starts_at? - now).to_std().ok()?;
+        if left.is_zero() {
+            return None;
+        }
         match answer {
             Ok(Acquired::Held(_)) => Some(left),
             Ok(Acquired::TooEarly { wait }) => Some(left.min(*wait)),
@@ -71,7 +110,8 @@ impl Firing {
     }
 
     pub(super) fn is_misfired(&self, now: DateTime<Utc>) -> bool {
-        admit::lateness(self.fire_time, now) > self.entry.patience()
+        admit::lateness(self.fire_time, now) > self.entry.longest_patience()
+            || !self.is_unfinished && admit::lateness(self.since, now) > self.entry.patience()
     }
 }
 
@@ -103,7 +143,7 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
     let mut decided = Vec::new();
     let may_claim = {
         let mut slot = entry.slot();
-        match admit::admit(facts(engine, entry, &slot, *fire_time)) {
+        match admit::admit(facts(engine, firing, &slot)) {
             Admission::Decide(decision) => {
                 decided.push((*fire_time, decision));
                 false
@@ -114,7 +154,7 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
                     slot.replace_running();
                 }
                 let keeps_all = matches!(entry.policy.misfire, Misfire::RunAll(_));
-                decided = slot.wait(*fire_time, entry.queue(), keeps_all);
+                decided = slot.wait(firing.as_waiting(), entry.queue(), keeps_all);
                 false
             }
         }
@@ -126,11 +166,11 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
     may_claim
 }
 
-fn facts(engine: &Engine, entry: &Entry, slot: &Slot, fire_time: DateTime<Utc>) -> Facts {
+fn facts(engine: &Engine, firing: &Firing, slot: &Slot) -> Facts {
+    let entry = &firing.entry;
     Facts {
-        fire_time,
-        now: engine.settings.clock.now(),
-        patience: entry.patience(),
+        fire_time: firing.fire_time,
+        is_misfired: firing.is_misfired(engine.settings.clock.now()),
         spread: entry.spread,
         is_draining: engine.quiet.is_cancelled(),
         overlap: entry.policy.overlap,
@@ -142,24 +182,25 @@ fn facts(engine: &Engine, entry: &Entry, slot: &Slot, fire_time: DateTime<Utc>) 
 /// The firings of `entry` that wait get their turn: what was before them is settled.
 pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
     loop {
-        let (fire_time, admission) = {
+        let (firing, admission) = {
             let mut slot = entry.slot();
-            let Some(fire_time) = slot.first_waiting() else {
+            let Some(waiting) = slot.first_waiting() else {
                 return;
             };
-            let admission = admit::admit(facts(engine, entry, &slot, fire_time));
+            let firing = Firing::of(entry.clone(), waiting);
+            let admission = admit::admit(facts(engine, &firing, &slot));
             match admission {
                 Admission::Wait | Admission::Replace => return,
                 Admission::Claim => slot.promote_waiting(),
                 Admission::Decide(_) => slot.drop_waiting(),
             }
-            (fire_time, admission)
+            (firing, admission)
         };
         if let Admission::Decide(decision) = admission {
-            engine.decide(entry, fire_time, decision, None);
+            engine.decide(entry, firing.fire_time, decision, None);
             continue;
         }
-        return claim_together(engine, vec![Firing::new(entry.clone(), fire_time)]);
+        return claim_together(engine, vec![firing]);
     }
 }
 
