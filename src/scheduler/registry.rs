@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread;
-use crate::task::{Misfire, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
+use crate::task::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
 /// by a minute.
@@ -162,6 +162,17 @@ impl Entry {
             (Overlap::QueueOne | Overlap::Replace, _) => 1,
             (_, Misfire::RunAll(max)) => (max as usize).max(MOST_WAITING),
             _ => MOST_WAITING,
+        }
+    }
+
+    /// How many of its firings may wait behind one that waits for a store that is down: when that is
+    /// back, one catches up, and the newest. Those that run without it have their turn each; no more
+    /// than come due within the misfire threshold.
+    pub(crate) fn queue_in_outage(&self) -> usize {
+        match (self.policy.on_store_down, self.policy.misfire) {
+            (OnStoreDown::RunLocally, _) => usize::MAX,
+            (_, Misfire::RunAll(_)) => self.queue(),
+            _ => 1,
         }
     }
 

@@ -124,19 +124,22 @@ impl Slot {
         Some(displaced)
     }
 
-    /// Lets a firing wait behind the front or the run, as one of at most `most`. Returns those
-    /// that must give way, with the decision that ends them.
+    /// Lets a firing wait behind the front or the run, as one of at most `most`, or of
+    /// `most_in_outage` if it is for the store that they wait. Returns those that must give way, with
+    /// the decision that ends them.
     pub(crate) fn wait(
         &mut self,
         waiting: Waiting,
         most: usize,
-        keeps_all: bool,
+        most_in_outage: usize,
     ) -> Vec<(DateTime<Utc>, Decision)> {
         let (most, decision) = match self.front.as_ref().map(|f| &f.hold) {
-            // When the store is back, one firing catches up, and the newest.
-            Some(Hold::Store) if !keeps_all => (1, Decision::StoreDown),
-            Some(Hold::Store) => (most, Decision::StoreDown),
+            Some(Hold::Store) => (most_in_outage, Decision::StoreDown),
             Some(Hold::StoreClock) => (most, Decision::Misfired),
+            // It may be for the store that they will wait.
+            Some(Hold::Answer) if self.running.is_empty() => {
+                (most.max(most_in_outage), Decision::Overlap)
+            }
             _ => (most, Decision::Overlap),
         };
         self.waiting.push_back(waiting);

@@ -25,6 +25,7 @@ mod limits;
 mod lock_conformance;
 mod log_lines;
 mod metrics;
+mod outages;
 mod policies;
 mod redis_cluster;
 mod redis_diagnosis;

@@ -12,7 +12,9 @@ use crate::lock::lease::Lease;
 use crate::lock::{Acquired, Claim, Completion, FencingToken, Grant, Lock, Token};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
-use crate::scheduler::claiming::line::{Firing, claim_together, settle};
+use crate::scheduler::claiming::line::{
+    Firing, announce_failure, claim_together, run_locally, settle,
+};
 use crate::scheduler::claiming::{after, holder, startup};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
@@ -84,6 +86,7 @@ impl<'a> Batch<'a> {
         let (due, later): (Vec<Open>, Vec<Open>) =
             self.open.drain(..).partition(|open| open.ask_at <= sent_at);
         self.open = later;
+        let due = self.with_places(due);
         let count = due.len();
         let mut has_answered = false;
         let mut due = due.into_iter().peekable();
@@ -104,6 +107,25 @@ impl<'a> Batch<'a> {
             self.engine.lead.note(count, took);
         }
         sent_at
+    }
+
+    /// Those of `due` that have a place among the runs. One that gave its place back, while it waited
+    /// for the store, may have to wait for another.
+    fn with_places(&mut self, due: Vec<Open>) -> Vec<Open> {
+        let mut ready = Vec::with_capacity(due.len());
+        for mut open in due {
+            if self.engine.limits.reserve(&mut open.firing) {
+                ready.push(open);
+                continue;
+            }
+            let (hold, too_late) = match self.engine.health.store_down_since() {
+                Some(_) => (Hold::Store, Decision::StoreDown),
+                None => (Hold::Answer, Decision::Limited),
+            };
+            let wait = open.retry_after;
+            self.open.extend(self.ask_again(open, wait, hold, too_late));
+        }
+        ready
     }
 
     /// Settles a firing by the lock's answer, or returns it to be claimed again.
@@ -240,15 +262,23 @@ impl<'a> Batch<'a> {
     /// Keeps a firing for another claim after `wait`, unless that is too late for it.
     fn ask_again(
         &self,
-        open: Open,
+        mut open: Open,
         wait: Duration,
         hold: Hold,
         too_late: Decision,
     ) -> Option<Open> {
         let clock = &self.engine.settings.clock;
-        if open.firing.is_misfired(clock.now()) {
+        let is_too_late = match hold {
+            Hold::Store => open.firing.has_asked_enough(self.engine),
+            _ => open.firing.is_misfired(clock.now()),
+        };
+        if is_too_late {
             open.give_up(self.engine, too_late);
             return None;
+        }
+        if matches!(hold, Hold::Store) {
+            // Others may run while it waits.
+            open.firing.permit = None;
         }
         if !open.firing.entry.slot().hold(open.firing.fire_time, hold) {
             return None;
@@ -279,15 +309,10 @@ impl Open {
         self.take_back(engine);
         let then = self.firing.entry.policy.on_store_down;
         if decision == Decision::StoreDown && then == OnStoreDown::RunLocally {
-            return firing::start_unlocked(engine, &self.firing);
+            return run_locally(engine, self.firing);
         }
-        if decision == Decision::StoreDown && then == OnStoreDown::Fail {
-            engine.announce(&Event::FiringFailed {
-                task: self.firing.entry.name.clone(),
-                fire_time: self.firing.fire_time,
-                error: "its lock's store could not be asked in time, or was replaced meanwhile"
-                    .into(),
-            });
+        if decision == Decision::StoreDown {
+            announce_failure(engine, &self.firing.entry, self.firing.fire_time);
         }
         settle(engine, &self.firing, decision, None);
     }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Decision;
-use crate::lock::{Acquired, Holder, Lock, RunStatus};
+use crate::lock::{Acquired, Holder, LastFired, Lock, RunStatus};
 use crate::scheduler::claiming::batch::{Open, claim_after_holder, finish_earlier, go_on};
-use crate::scheduler::claiming::line::settle;
+use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY};
+use crate::scheduler::claiming::line::{Firing, settle};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::slot::Hold;
 use crate::task::{Misfire, Overlap, Recovery};
@@ -147,7 +148,11 @@ async fn ask_until_over(
         if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
-        if open.firing.is_misfired(engine.settings.clock.now()) {
+        let is_too_late = match too_late {
+            Decision::StoreDown => open.firing.has_asked_enough(engine),
+            _ => open.firing.is_misfired(engine.settings.clock.now()),
+        };
+        if is_too_late {
             if too_late == decision {
                 open.take_back(engine);
                 return settle(engine, &open.firing, decision, owner);
@@ -208,6 +213,45 @@ fn rehold(
     Some((open, None))
 }
 
+/// Reads how the last run of a firing's task has come along, again and again while the store is
+/// down. `None` if the firing has ended over it.
+async fn read(engine: &Arc<Engine>, open: Open) -> Option<(Open, Option<LastFired>)> {
+    let Firing {
+        entry, fire_time, ..
+    } = &open.firing;
+    let mut pause = FIRST_RETRY;
+    loop {
+        let is_held = entry.slot().hold(*fire_time, Hold::Answer);
+        if !is_held {
+            open.take_back(engine);
+            return None;
+        }
+        let answer = engine
+            .lock
+            .last_fired(std::slice::from_ref(&entry.key))
+            .await;
+        match answer {
+            Ok(last) => return Some((open, last.into_iter().next().flatten())),
+            Err(error) => {
+                if open.firing.has_asked_enough(engine) || !error.is_transient() {
+                    open.give_up(engine, Decision::StoreDown);
+                    return None;
+                }
+            }
+        }
+        entry.slot().hold(*fire_time, Hold::Store);
+        tokio::select! {
+            biased;
+            () = engine.quiet.cancelled() => {
+                open.give_up(engine, Decision::Draining);
+                return None;
+            }
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
 /// Waits for the end of the other run's lease. If its owner is dead, this firing runs; otherwise it
 /// overlaps.
 fn give_way(
@@ -241,11 +285,10 @@ fn give_way(
         if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
-        let name = open.firing.entry.key.clone();
-        let Ok(last) = engine.lock.last_fired(&[name]).await else {
-            return settle(&engine, &open.firing, Decision::StoreDown, owner);
+        let Some((read, last)) = read(&engine, open).await else {
+            return;
         };
-        let last = last.into_iter().next().flatten();
+        open = read;
         let status = last.as_ref().map(|last| last.status);
         let is_in_time = !open.firing.is_misfired(engine.settings.clock.now());
         let may_be_free = match status {

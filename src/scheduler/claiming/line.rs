@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::defence::{self, Defence};
 use crate::error::Error;
-use crate::event::Decision;
+use crate::event::{Decision, Event};
 use crate::lock::Acquired;
 use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::claiming::after;
@@ -16,8 +16,8 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::limits::Permit;
 use crate::scheduler::registry::Entry;
-use crate::scheduler::slot::{Slot, Waiting};
-use crate::task::{Misfire, Scope};
+use crate::scheduler::slot::{Hold, Slot, Waiting};
+use crate::task::{OnStoreDown, Scope};
 
 /// One occurrence of a task.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub(crate) struct Firing {
     pub(crate) is_unfinished: bool,
     /// When it could first have started: its fire time, or the end of a run that it waited for.
     pub(crate) since: DateTime<Utc>,
+    /// It runs without asking the lock, whose store is down.
+    pub(crate) is_local: bool,
     /// When its run starts, if its lock is asked before.
     pub(crate) starts_at: Option<DateTime<Utc>>,
     /// Its place among the runs that may go on at once; it needs one to be claimed.
@@ -44,6 +46,7 @@ impl Firing {
             is_rerun: false,
             is_unfinished: false,
             since: fire_time,
+            is_local: false,
             starts_at: None,
             permit: None,
         }
@@ -98,10 +101,8 @@ impl Firing {
         answer: &Result<Acquired, Error>,
         now: DateTime<Utc>,
     ) -> Option<Duration> {
-        let left = (self.starts_at? - now).to_std().ok()?;
-        if left.is_zero() {
-            return None;
-        }
+        let left = (self.starts_at? - now).to_std().ok();
+        let left = left.filter(|left| !left.is_zero())?;
         match answer {
             Ok(Acquired::Held(_)) => Some(left),
             Ok(Acquired::TooEarly { wait }) => Some(left.min(*wait)),
@@ -109,9 +110,21 @@ impl Firing {
         }
     }
 
+    /// Whether it has waited for the store for as long as it may: since it could have started, or since
+    /// its fire time if the store has been down for as long.
+    pub(super) fn has_asked_enough(&self, engine: &Engine) -> bool {
+        let now = engine.settings.clock.now();
+        let patience = self.entry.patience();
+        let is_long = |since| admit::lateness(since, now) > patience;
+        let is_old = is_long(self.fire_time) && !self.is_unfinished;
+        self.is_misfired(now) || is_old && engine.health.store_down_since().is_some_and(is_long)
+    }
+
     pub(super) fn is_misfired(&self, now: DateTime<Utc>) -> bool {
-        admit::lateness(self.fire_time, now) > self.entry.longest_patience()
-            || !self.is_unfinished && admit::lateness(self.since, now) > self.entry.patience()
+        let Self { entry, since, .. } = self;
+        let is_over = admit::lateness(self.fire_time, now) > entry.longest_patience();
+        let is_late = admit::lateness(*since, now) > entry.patience();
+        (is_over && !self.is_local) || (is_late && !self.is_unfinished)
     }
 }
 
@@ -153,13 +166,16 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
                 if admission == Admission::Replace {
                     slot.replace_running();
                 }
-                let keeps_all = matches!(entry.policy.misfire, Misfire::RunAll(_));
-                decided = slot.wait(firing.as_waiting(), entry.queue(), keeps_all);
+                let (most, most_in_outage) = (entry.queue(), entry.queue_in_outage());
+                decided = slot.wait(firing.as_waiting(), most, most_in_outage);
                 false
             }
         }
     };
     for (fire_time, decision) in decided {
+        if decision == Decision::StoreDown {
+            announce_failure(engine, entry, fire_time);
+        }
         let holder = (decision == Decision::Overlap).then(|| engine.settings.instance.clone());
         engine.decide(entry, fire_time, decision, holder);
     }
@@ -220,7 +236,7 @@ pub(crate) fn claim_those_ready(engine: &Arc<Engine>) {
 }
 
 fn claim_admitted(engine: &Arc<Engine>, firings: Vec<Firing>) {
-    let is_local = |f: &Firing| f.entry.policy.scope == Scope::EveryInstance;
+    let is_local = |f: &Firing| f.is_local || f.entry.policy.scope == Scope::EveryInstance;
     let (local, firings): (Vec<_>, Vec<_>) = firings.into_iter().partition(is_local);
     for firing in local {
         firing::start_unlocked(engine, &firing);
@@ -231,6 +247,33 @@ fn claim_admitted(engine: &Arc<Engine>, firings: Vec<Firing>) {
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move { Batch::new(&engine, firings).settle().await });
+}
+
+/// Runs the front of a task's slot without the lock, as soon as it has a place.
+pub(super) fn run_locally(engine: &Arc<Engine>, firing: Firing) {
+    if engine.quiet.is_cancelled() {
+        return settle(engine, &firing, Decision::Draining, None);
+    }
+    let (entry, fire_time) = (firing.entry.clone(), firing.fire_time);
+    if entry.slot().hold(fire_time, Hold::Answer) {
+        let firing = Firing {
+            is_local: true,
+            since: engine.settings.clock.now(),
+            ..firing
+        };
+        claim_together(engine, vec![firing]);
+    }
+}
+
+/// Counts a firing that ends because of the store as a failure, if its policy says so.
+pub(super) fn announce_failure(engine: &Engine, entry: &Entry, fire_time: DateTime<Utc>) {
+    if entry.policy.on_store_down == OnStoreDown::Fail {
+        engine.announce(&Event::FiringFailed {
+            task: entry.name.clone(),
+            fire_time,
+            error: "its lock's store could not be asked in time, or was replaced meanwhile".into(),
+        });
+    }
 }
 
 /// Ends the front of a task's slot with `decision`, and lets the next one in.
