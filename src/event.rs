@@ -119,7 +119,8 @@ pub enum Event {
         /// The run.
         run: RunFacts,
     },
-    /// An attempt of a run failed, and another one follows after a wait.
+    /// An attempt of a run failed, and another one follows after a wait, unless the run is asked to end
+    /// before.
     RunRetried {
         /// The run, with the number of the attempt that failed.
         run: RunFacts,
@@ -127,6 +128,11 @@ pub enum Event {
         error: Arc<str>,
         /// How long until the next attempt.
         wait: Duration,
+    },
+    /// The wait is over: a further attempt within a run starts.
+    AttemptStarted {
+        /// The run, with the number of this attempt.
+        run: RunFacts,
     },
     /// A run has ended. Each run that started ends exactly once.
     RunFinished {

@@ -227,7 +227,10 @@ impl Observer for LogObserver {
                 info!(target: "tasklock", event = "scheduler.stopped", finished, cancelled,
                     abandoned, waited_s = took.as_secs_f64(), "Task scheduler stopped");
             }
-            Event::TimerWoke { .. } | Event::NextFire { .. } | Event::LockOperation { .. } => {}
+            Event::TimerWoke { .. }
+            | Event::NextFire { .. }
+            | Event::AttemptStarted { .. }
+            | Event::LockOperation { .. } => {}
         }
     }
 }

@@ -34,6 +34,7 @@ mod redis_faults;
 mod redis_lock;
 mod redis_sentinel;
 mod registration;
+mod retries;
 mod schedule;
 mod schedule_croner;
 mod service;
