@@ -170,6 +170,9 @@ pub enum Acquired {
         owner: String,
         /// How far that run has come.
         status: RunStatus,
+        /// Which attempt at the instant it is, from 1: while there are fewer than
+        /// [`Claim::max_attempts`], it is granted again should that run have died.
+        attempt: u32,
         /// What the task's spec is for whoever took it: [`Claim::spec`].
         spec: String,
     },

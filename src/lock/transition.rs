@@ -145,6 +145,7 @@ fn acquire_on_lane(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acqui
                 let answer = Acquired::AlreadyFired {
                     owner: s.owner.clone(),
                     status: s.status,
+                    attempt: s.attempt,
                     spec: s.spec.clone(),
                 };
                 new.remaining(state.as_ref(), now_ms);

@@ -204,9 +204,14 @@ fn holds(condition: bool, what: impl FnOnce() -> String) -> Outcome {
 }
 
 fn already(owner: &str, status: RunStatus) -> Acquired {
+    already_at(1, owner, status)
+}
+
+fn already_at(attempt: u32, owner: &str, status: RunStatus) -> Acquired {
     Acquired::AlreadyFired {
         owner: owner.to_owned(),
         status,
+        attempt,
         spec: String::new(),
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tasklock::chrono::{DateTime, Utc};
 use tasklock::testing::TestClock;
 use tasklock::{
-    Acquired, Claim, Decision, Lock, MemoryLock, OnStoreDown, Overlap, Policy, Recovery, Token,
+    Acquired, Claim, Completion, Decision, Lock, LockOperation, MemoryLock, OnStoreDown, Overlap,
+    Policy, Recovery, Token,
 };
 
 use crate::support::{Bench, Fault, START, ScriptedLock, pass};
@@ -215,4 +216,35 @@ async fn a_firing_without_a_place_is_limited_after_the_threshold() {
     pass(20.0).await;
     assert_eq!(bench.seen.decisions("t"), [Limited]);
     assert_eq!(bench.seen.decisions("long"), [Started]);
+}
+
+/// How often the lock was asked for a firing whose run ended in that way, in two hours.
+async fn asked_for(attempts: u32, how: Completion) -> usize {
+    let (clock, inner) = clock_and_lock();
+    let lock = ScriptedLock::new(inner);
+    let bench = instance(&clock, lock.clone());
+    hourly(&bench, policy().recovery(RERUN));
+    bench.start().await;
+    pass(HOUR - 1.0).await;
+    for attempt in 0..attempts {
+        let fire_time: DateTime<Utc> = "2026-11-21T11:00:00Z".parse().unwrap();
+        let token = Token::from_bits(u128::from(attempt));
+        let claim =
+            Claim::new("t".parse().unwrap(), fire_time, token, "other").with_max_attempts(2);
+        let Acquired::Granted(grant) = lock.inner.acquire(&claim).await.unwrap() else {
+            panic!("not granted");
+        };
+        lock.inner.release(&grant, how).await.unwrap();
+    }
+    pass(HOUR - 60.0).await;
+    assert_eq!(bench.seen.decisions("t").len(), 1);
+    lock.asked(LockOperation::Acquire, "t")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_not_run_again_is_not_watched() {
+    for (attempts, how) in [(2, Completion::Cancelled), (1, Completion::Succeeded)] {
+        let asked = asked_for(attempts, how).await;
+        assert!(asked <= 2, "{attempts} {how:?}: {asked}");
+    }
 }

@@ -107,6 +107,7 @@ pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
         2 => Acquired::AlreadyFired {
             owner: text(owner)?,
             status: RunStatus::from_letter(&text(status)?)?,
+            attempt: u32::try_from(int(attempt)?).ok()?,
             spec: text(spec)?,
         },
         3 => Acquired::Superseded {

@@ -153,10 +153,11 @@ impl<'a> Batch<'a> {
             Ok(Acquired::AlreadyFired {
                 owner,
                 status,
+                attempt,
                 spec,
             }) => {
                 note_spec(engine, &firing.entry, &spec, Some(&owner));
-                if holder::watch(engine, open, &owner, status).is_some() {
+                if holder::watch(engine, open, &owner, (status, attempt)).is_some() {
                     let owner = Some(owner.into());
                     settle(engine, &firing, Decision::FiredElsewhere, owner);
                 }

@@ -51,10 +51,10 @@ pub(super) fn watch(
     engine: &Arc<Engine>,
     mut open: Open,
     owner: &str,
-    status: RunStatus,
+    (status, attempt): (RunStatus, u32),
 ) -> Option<Open> {
-    let is_over = !matches!(status, RunStatus::Running | RunStatus::Cancelled);
-    if open.firing.entry.policy.recovery == Recovery::Skip || open.firing.is_rerun || is_over {
+    let is_rerun = open.firing.is_rerun || !open.firing.entry.reruns();
+    if is_rerun || !may_be_granted(&open, status, attempt) {
         return Some(open);
     }
     open.firing.is_unfinished = true;
@@ -64,6 +64,13 @@ pub(super) fn watch(
         spawn(engine, open, owner, Some(waker), decision);
     }
     None
+}
+
+/// Whether a firing that was taken before may be granted again: should its instance be dead, if it
+/// still counts as running; otherwise when its lock is free.
+fn may_be_granted(open: &Open, status: RunStatus, attempt: u32) -> bool {
+    matches!(status, RunStatus::Running | RunStatus::Cancelled)
+        && attempt < open.claim.max_attempts()
 }
 
 /// Makes a firing one that a newer one may take the place of; if there is a newer one, it ends here.
@@ -173,9 +180,9 @@ async fn ask_until_over(
         let answer = engine.lock.acquire(&open.claim).await;
         let goes_on = match &answer {
             Ok(Acquired::Held(_)) => true,
-            Ok(Acquired::AlreadyFired { status, .. }) => {
-                is_watching && matches!(status, RunStatus::Running | RunStatus::Cancelled)
-            }
+            Ok(Acquired::AlreadyFired {
+                status, attempt, ..
+            }) => is_watching && may_be_granted(&open, *status, *attempt),
             Err(error) => error.is_transient(),
             _ => false,
         };
