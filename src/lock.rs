@@ -14,6 +14,8 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod state;
+mod stored;
+mod token;
 pub(crate) mod transition;
 
 use std::fmt;
@@ -26,7 +28,7 @@ use chrono::{DateTime, Utc};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::TaskName;
 
-pub use claim::{Before, Claim, FencingToken, Grant, Token};
+pub use claim::{Before, Claim, Grant};
 pub use clock_offset::ClockOffset;
 pub use diagnosis::{Diagnosis, Finding, Severity};
 pub use file::FileLock;
@@ -34,6 +36,7 @@ pub use memory::MemoryLock;
 #[cfg(feature = "redis")]
 pub use redis::{RedisLock, RedisLockBuilder};
 pub use state::{LastFired, RunStatus};
+pub use token::{FencingToken, Token};
 
 /// Decides which instance runs a firing.
 ///

@@ -8,7 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{LastFired, RunStatus};
 use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread;
@@ -154,6 +156,13 @@ impl Entry {
     /// Whether a run whose instance died is run again.
     pub(crate) fn reruns(&self) -> bool {
         self.policy.recovery != Recovery::Skip
+    }
+
+    /// The last fire time, if its run has not ended and is run again should it have died.
+    pub(crate) fn unfinished(&self, last: Option<&LastFired>) -> Option<DateTime<Utc>> {
+        let last = last.filter(|_| self.reruns() && defence::holds(Defence::CatchUp))?;
+        let has_ended = !matches!(last.status, RunStatus::Running | RunStatus::Cancelled);
+        last.fire_time.filter(|_| !has_ended)
     }
 
     /// How many of its firings may wait at once.

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::defence::{self, Defence};
 use crate::event::{Decision, Event};
-use crate::lock::{LastFired, RunStatus};
+use crate::lock::LastFired;
 use crate::scheduler::admit;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
@@ -112,7 +112,7 @@ impl Timer {
 
     /// Puts a task into the timeline.
     fn adopt(&mut self, entry: Arc<Entry>, last: Option<LastFired>, now: DateTime<Utc>) {
-        let unfinished = unfinished(&entry, last.as_ref());
+        let unfinished = entry.unfinished(last.as_ref());
         let next = first_fire_time(&entry, last, now);
         self.tasks.push(Known {
             entry,
@@ -359,7 +359,7 @@ fn first_fire_time(
         return Some(after_last.map_or(now, |next| next.max(now)));
     }
     // It may be for us to run it again: the lock knows whether somebody still does.
-    if let Some(fired) = unfinished(entry, last.as_ref())
+    if let Some(fired) = entry.unfinished(last.as_ref())
         && admit::lateness(fired, now) <= entry.longest_patience()
         && let before = fired - TimeDelta::milliseconds(1)
         && entry.schedule.next_after(before) == Some(fired)
@@ -375,13 +375,6 @@ fn first_fire_time(
         return entry.schedule.next_after(now);
     };
     entry.schedule.next_after(fired.max(now - threshold))
-}
-
-/// The last fire time of a task, if its run has not ended and is run again should it have died.
-fn unfinished(entry: &Entry, last: Option<&LastFired>) -> Option<DateTime<Utc>> {
-    let last = last.filter(|_| entry.reruns() && defence::holds(Defence::CatchUp))?;
-    let has_ended = !matches!(last.status, RunStatus::Running | RunStatus::Cancelled);
-    last.fire_time.filter(|_| !has_ended)
 }
 
 /// Runs until the scheduler goes quiet.

@@ -31,6 +31,7 @@ mod redis_cluster;
 mod redis_diagnosis;
 mod redis_failover;
 mod redis_faults;
+mod redis_lanes;
 mod redis_lock;
 mod redis_sentinel;
 mod registration;

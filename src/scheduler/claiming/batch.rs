@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
 use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Decision, Event};
@@ -12,9 +10,7 @@ use crate::lock::lease::Lease;
 use crate::lock::{Acquired, Claim, Completion, FencingToken, Grant, Lock, Token};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
-use crate::scheduler::claiming::line::{
-    Firing, announce_failure, claim_together, run_locally, settle,
-};
+use crate::scheduler::claiming::line::{Firing, announce_failure, run_locally, settle};
 use crate::scheduler::claiming::{after, holder, startup};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
@@ -181,7 +177,9 @@ impl<'a> Batch<'a> {
                 }
                 None => holder::wait(engine, open, found),
             },
-            Ok(Acquired::FinishEarlier { fire_time }) => finish_earlier(engine, &firing, fire_time),
+            Ok(Acquired::FinishEarlier { fire_time }) => {
+                holder::finish_earlier(engine, &firing, fire_time);
+            }
             Ok(Acquired::Paused { .. }) => settle(engine, &firing, Decision::Paused, None),
             Ok(Acquired::InDoubt) => open.give_up(engine, Decision::StoreDown),
             Ok(Acquired::Delayed { .. }) => settle(engine, &firing, Decision::Overlap, None),
@@ -336,6 +334,10 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
         true => claim,
         false => claim.with_at_most_once(),
     };
+    let claim = match entry.policy.overlap {
+        Overlap::Allow(lanes) => claim.with_lanes(lanes),
+        _ => claim,
+    };
     let claim = match entry.policy.pause_after {
         Some(failures) => claim.with_pause_after(failures),
         None => claim,
@@ -366,19 +368,6 @@ fn note_spec(engine: &Engine, entry: &Entry, spec: &str, owner: Option<&str>) {
         owner: owner.map(Into::into),
         is_new,
     });
-}
-
-/// An earlier firing died unfinished and is to be run again first; this one waits behind it.
-pub(super) fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
-    let front = firing.as_waiting();
-    if firing.entry.slot().step_back(front, earlier) {
-        let rerun = Firing {
-            is_rerun: true,
-            permit: firing.permit.clone(),
-            ..Firing::unfinished(firing.entry.clone(), earlier)
-        };
-        claim_together(engine, vec![rerun]);
-    }
 }
 
 /// The second and last claim of a firing that found the lock held.

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Decision;
 use crate::lock::{Acquired, Holder, LastFired, Lock, RunStatus};
-use crate::scheduler::claiming::batch::{Open, claim_after_holder, finish_earlier, go_on};
+use crate::scheduler::claiming::batch::{Open, claim_after_holder, go_on};
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY};
-use crate::scheduler::claiming::line::{Firing, settle};
+use crate::scheduler::claiming::line::{Firing, claim_together, settle};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::slot::Hold;
 use crate::task::{Misfire, Overlap, Recovery};
@@ -330,4 +331,17 @@ fn give_way(
             settle(&engine, &open.firing, Decision::Overlap, owner);
         }
     });
+}
+
+/// An earlier firing died unfinished and is to be run again first; this one waits behind it.
+pub(super) fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
+    let front = firing.as_waiting();
+    if firing.entry.slot().step_back(front, earlier) {
+        let rerun = Firing {
+            is_rerun: true,
+            permit: firing.permit.clone(),
+            ..Firing::unfinished(firing.entry.clone(), earlier)
+        };
+        claim_together(engine, vec![rerun]);
+    }
 }
