@@ -77,7 +77,7 @@ impl Entry {
             key: shard.map_or_else(|| name.clone(), |shard| name.part(shard.index)),
             shard,
             spec: spec.clone(),
-            fingerprint: spread::fingerprint(&format!("{schedule} {:?}", schedule.dst())),
+            fingerprint: fingerprint(&schedule, policy.scope),
             registered: defaults.now,
             schedule: schedule.clone(),
             timeout,
@@ -189,6 +189,15 @@ impl Entry {
         // No code that can panic runs while it is held.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same for all who fire the task at the same times, in as many parts.
+fn fingerprint(schedule: &Schedule, scope: Scope) -> String {
+    let text = format!("{schedule} {:?}", schedule.dst());
+    spread::fingerprint(&match scope {
+        Scope::Sharded(count) => format!("{text} in {count} parts"),
+        _ => text,
+    })
 }
 
 impl fmt::Debug for Entry {
