@@ -221,7 +221,9 @@ pub struct RunFacts {
     pub run_id: RunId,
     /// The instant it runs for.
     pub fire_time: DateTime<Utc>,
-    /// Which attempt at the firing it is, from 1.
+    /// Which attempt at the firing it is, from 1: which grant of it, as the lock counts them (one more
+    /// for each rerun), plus the retries within this run. The lock does not count those: a rerun of
+    /// a run that was retried may repeat numbers.
     pub attempt: u32,
     /// Its fencing token.
     pub fencing_token: FencingToken,

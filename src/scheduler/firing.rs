@@ -124,6 +124,7 @@ impl Run {
             fire_time,
             attempt,
             fencing_token,
+            shard,
             ..
         } = &self.facts;
         tracing::info_span!(
@@ -135,6 +136,7 @@ impl Run {
             otel.status_code = tracing::field::Empty,
             task.name = %task,
             task.run_id = %run_id,
+            task.shard = shard.map(tracing::field::display),
             task.trigger = "schedule",
             task.attempt = attempt,
             task.lock.fencing_token = fencing_token.get(),

@@ -154,9 +154,10 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
         entry, fire_time, ..
     } = firing;
     let mut decided = Vec::new();
-    let may_claim = {
+    let (may_claim, runs_here) = {
         let mut slot = entry.slot();
-        match admit::admit(facts(engine, firing, &slot)) {
+        let runs_here = !slot.running.is_empty();
+        let may_claim = match admit::admit(facts(engine, firing, &slot)) {
             Admission::Decide(decision) => {
                 decided.push((*fire_time, decision));
                 false
@@ -170,13 +171,15 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
                 decided = slot.wait(firing.as_waiting(), most, most_in_outage);
                 false
             }
-        }
+        };
+        (may_claim, runs_here)
     };
     for (fire_time, decision) in decided {
         if decision == Decision::StoreDown {
             announce_failure(engine, entry, fire_time);
         }
-        let holder = (decision == Decision::Overlap).then(|| engine.settings.instance.clone());
+        let is_local = runs_here && decision == Decision::Overlap;
+        let holder = is_local.then(|| engine.settings.instance.clone());
         engine.decide(entry, fire_time, decision, holder);
     }
     may_claim
@@ -213,7 +216,9 @@ pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
             (firing, admission)
         };
         if let Admission::Decide(decision) = admission {
-            engine.decide(entry, firing.fire_time, decision, None);
+            let is_local = decision == Decision::Overlap;
+            let holder = is_local.then(|| engine.settings.instance.clone());
+            engine.decide(entry, firing.fire_time, decision, holder);
             continue;
         }
         return claim_together(engine, vec![firing]);
