@@ -80,6 +80,15 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
     /// Ends a lease and records how the run ended.
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released>;
 
+    /// Ends many leases; one answer for each, in their order. Default: one after the other.
+    async fn release_all(&self, ended: &[(Grant, Completion)]) -> Vec<Result<Released>> {
+        let mut answers = Vec::with_capacity(ended.len());
+        for (grant, completion) in ended {
+            answers.push(self.release(grant, *completion).await);
+        }
+        answers
+    }
+
     /// Forgets that runs of a task failed, so that it is not paused any more. Default: refused, for
     /// locks that keep no such count.
     async fn resume(&self, task: &TaskName) -> Result<()> {
@@ -137,6 +146,9 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     }
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
         (**self).release(grant, completion).await
+    }
+    async fn release_all(&self, ended: &[(Grant, Completion)]) -> Vec<Result<Released>> {
+        (**self).release_all(ended).await
     }
     async fn resume(&self, task: &TaskName) -> Result<()> {
         (**self).resume(task).await

@@ -11,6 +11,7 @@ mod health;
 mod lead;
 mod limits;
 mod registry;
+mod releases;
 mod shutdown;
 mod slot;
 mod spread;

@@ -257,14 +257,13 @@ impl RedisLock {
             .await
     }
 
-    async fn timed_release(&self, grant: &Grant, how: Completion) -> Result<(i64, Released)> {
-        let request = |keys: &Keys, grant: &Grant| reply::release_request(keys, grant, how);
+    async fn timed_release(&self, ended: &[(Grant, Completion)]) -> Vec<Result<(i64, Released)>> {
+        let request = |keys: &Keys, (grant, how): &(Grant, Completion)| {
+            reply::release_request(keys, grant, *how)
+        };
         let read = |_, answer: &Answer| reply::released(&answer.entry).map(Ok);
-        let grants = std::slice::from_ref(grant);
-        let results = self
-            .ask((Purpose::Releases, None), &RELEASE, grants, request, read)
-            .await;
-        only(results)
+        self.ask((Purpose::Releases, None), &RELEASE, ended, request, read)
+            .await
     }
 
     fn offset(&self) -> MutexGuard<'_, Option<ClockOffset>> {
@@ -302,8 +301,11 @@ impl Lock for RedisLock {
     }
 
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
-        let (_, answer) = self.timed_release(grant, completion).await?;
-        Ok(answer)
+        only(self.release_all(&[(grant.clone(), completion)]).await)
+    }
+
+    async fn release_all(&self, ended: &[(Grant, Completion)]) -> Vec<Result<Released>> {
+        untimed(self.timed_release(ended).await)
     }
 
     async fn resume(&self, task: &TaskName) -> Result<()> {

@@ -44,7 +44,7 @@ pub(crate) async fn guard(
     let mut body = Some(body);
     let mut lost = pin!(lease.lost());
     let mut cancelled = pin!(control.cancelled());
-    let mut alarm: Pin<Box<tokio::time::Sleep>> = Box::pin(tokio::time::sleep(Duration::ZERO));
+    let mut alarm: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let mut rings_at = None;
     let mut drop_at: Option<Duration> = None;
 
@@ -77,13 +77,15 @@ pub(crate) async fn guard(
                 rings_at = Some(wake_at);
                 let wait = wake_at.saturating_sub(clock.monotonic());
                 // Anew rather than reset: a reset keeps the time of a clock that was moved.
-                alarm = Box::pin(tokio::time::sleep(wait));
+                alarm = Some(Box::pin(tokio::time::sleep(wait)));
             }
-            let has_rung = alarm.as_mut().poll(cx).is_ready();
+            let has_rung = alarm
+                .as_mut()
+                .is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
             if has_rung {
                 // The clock decides, not the alarm: it may have rung a little early.
                 rings_at = None;
-                alarm = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
+                alarm = Some(Box::pin(tokio::time::sleep(Duration::from_millis(1))));
             }
             let is_lost = lost.as_mut().poll(cx).is_ready();
             let is_asked = drop_at.is_none() && cancelled.as_mut().poll(cx).is_ready();

@@ -12,14 +12,16 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Decision, Event};
 use crate::lock::lease::Renewer;
-use crate::lock::{Diagnosis, LastFired, Lock, Severity};
+use crate::lock::{Completion, Diagnosis, Grant, LastFired, Lock, Released, Severity};
 use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::builder::Settings;
+use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
 use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
 use crate::scheduler::registry::{Defaults, Entry, Registry};
+use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
@@ -31,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) lock: Arc<WatchedLock>,
     pub(crate) renewer: Arc<Renewer>,
+    releases: Arc<Releases>,
     pub(crate) health: Arc<Health>,
     state: AtomicU8,
     seed: u128,
@@ -39,6 +42,7 @@ pub(crate) struct Engine {
     pub(crate) changed: Arc<Notify>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) lead: Lead,
+    pub(crate) gates: Gates,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
@@ -81,11 +85,13 @@ impl Engine {
             registry: Registry::default(),
             lock,
             renewer: Arc::new(renewer),
+            releases: Arc::default(),
             health,
             state: AtomicU8::new(0),
             seed: random,
             drawn: AtomicU64::new(0),
             lead,
+            gates: Gates::default(),
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),
@@ -153,6 +159,11 @@ impl Engine {
             count: 1,
             holder,
         });
+    }
+
+    /// Gives a lease back.
+    pub(crate) async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
+        self.releases.release(&self.lock, grant, completion).await
     }
 
     /// Gives a task another fire time.
@@ -252,6 +263,7 @@ impl Engine {
         });
         // The renewer outlives the drain: it ends when the last run has ended.
         let renewer = this.renewer.clone();
+        let (releases, lock) = (this.releases.clone(), this.lock.clone());
         let (runs, clean_ups) = (this.runs.clone(), this.clean_ups.clone());
         let quiet = this.quiet.clone();
         tokio::spawn(async move {
@@ -262,7 +274,7 @@ impl Engine {
                 clean_ups.wait().await;
             };
             tokio::select! {
-                () = renewer.run(ended) => {}
+                () = async { tokio::join!(renewer.run(ended), releases.run(&lock)); } => {}
                 () = all_ended => {}
             }
         });

@@ -2,11 +2,13 @@
 
 mod armed;
 
+pub(crate) use armed::Gates;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Instrument;
 
 use crate::event::{Decision, Event, LeaseLoss, Outcome, RunFacts};
@@ -50,14 +52,13 @@ pub(crate) fn start(engine: &Arc<Engine>, firing: &Firing, lease: Lease) {
     if !lease.is_unlocked() {
         engine.renewer.add(&lease);
     }
-    if let Some(at) = firing
-        .starts_at
-        .filter(|at| engine.settings.clock.now() < *at)
-    {
-        armed::spawn(engine, firing.clone(), lease, at);
+    let now = engine.settings.clock.now();
+    if let Some(at) = firing.starts_at.filter(|at| now < *at) {
+        armed::spawn(engine, Run::prepare(engine, firing, lease, at), at);
         return;
     }
-    let run = Run::begin(engine, firing, lease);
+    let mut run = Run::prepare(engine, firing, lease, now);
+    run.begin(now);
     let span = run.span();
     engine.runs.spawn(run.run().instrument(span));
 }
@@ -70,51 +71,71 @@ struct Run {
     facts: RunFacts,
     control: RunControl,
     is_reported: Arc<AtomicBool>,
+    /// Its firing was decided before, by an instance that died.
+    is_rerun: bool,
+    /// Others start at the same moment.
+    is_one_of_many: bool,
     /// Held until the run has ended.
     _permit: Option<Arc<Permit>>,
 }
 
 impl Run {
-    /// The firing becomes a run: it is this task's run now, and the next firing may be looked at.
-    fn begin(engine: &Arc<Engine>, firing: &Firing, lease: Lease) -> Self {
+    /// What can be made ready before the run starts, which is planned for `starts_at`.
+    fn prepare(
+        engine: &Arc<Engine>,
+        firing: &Firing,
+        lease: Lease,
+        starts_at: DateTime<Utc>,
+    ) -> Self {
         let Firing {
             entry, fire_time, ..
         } = firing;
-        let started = engine.settings.clock.now();
         let grant = lease.grant();
         let facts = RunFacts {
             task: entry.name.clone(),
-            run_id: RunId::new(started, engine.random()),
+            run_id: RunId::new(starts_at, engine.random()),
             fire_time: *fire_time,
             attempt: grant.attempt(),
             fencing_token: grant.fencing_token(),
-            started,
-            lateness: admit::lateness(*fire_time, started),
+            started: starts_at,
+            lateness: Duration::ZERO,
             shard: entry.shard,
         };
-        let run = Self {
+        Self {
             engine: engine.clone(),
             entry: entry.clone(),
             lease,
             facts,
             control: RunControl::new(),
             is_reported: Arc::default(),
+            is_rerun: firing.is_rerun,
+            is_one_of_many: firing.starts_at.is_some(),
             _permit: firing.permit.clone(),
-        };
-        {
-            let mut slot = entry.slot();
+        }
+    }
+
+    /// The firing becomes a run: it is this task's run now, and the next firing may be looked at.
+    fn begin(&mut self, now: DateTime<Utc>) {
+        self.facts.started = now;
+        self.facts.lateness = admit::lateness(self.facts.fire_time, now);
+        let has_waiting = {
+            let mut slot = self.entry.slot();
             slot.running.push(Running {
-                facts: run.facts.clone(),
-                control: run.control.clone(),
-                is_reported: run.is_reported.clone(),
+                facts: self.facts.clone(),
+                control: self.control.clone(),
+                is_reported: self.is_reported.clone(),
             });
-            slot.leave(*fire_time);
+            slot.leave(self.facts.fire_time);
+            slot.has_waiting()
+        };
+        if !self.is_rerun {
+            let fire_time = self.facts.fire_time;
+            self.engine
+                .decide(&self.entry, fire_time, Decision::Started, None);
         }
-        if !firing.is_rerun {
-            engine.decide(entry, *fire_time, Decision::Started, None);
+        if has_waiting {
+            claiming::next_in_line(&self.engine, &self.entry);
         }
-        claiming::next_in_line(engine, entry);
-        run
     }
 
     fn span(&self) -> tracing::Span {
@@ -160,6 +181,10 @@ impl Run {
         let end = self.attempts().await;
         let took = clock.monotonic().saturating_sub(started);
         let at = clock.now();
+        if self.is_one_of_many {
+            // The others start first.
+            tokio::task::yield_now().await;
+        }
 
         // The future is gone: only now may anybody else have the lock.
         self.engine.renewer.remove(&self.lease);
@@ -292,12 +317,11 @@ impl Run {
     /// Gives the lease back. If the store does not answer at once, that goes on in the background,
     /// and changes nothing for the run's outcome.
     async fn release(&self, completion: Completion) {
-        use crate::lock::Lock;
         if self.lease.is_unlocked() {
             return;
         }
         let grant = self.lease.grant();
-        if let Err(e) = self.engine.lock.release(grant, completion).await
+        if let Err(e) = self.engine.release(grant, completion).await
             && e.is_transient()
         {
             claiming::take_back(&self.engine, grant.clone(), completion);

@@ -161,12 +161,17 @@ impl Lock for WatchedLock {
     }
 
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
-        let answer = async { vec![self.lock.release(grant, completion).await] };
+        only(self.release_all(&[(grant.clone(), completion)]).await)
+    }
+
+    async fn release_all(&self, ended: &[(Grant, Completion)]) -> Vec<Result<Released>> {
         let tally = |answer: &Released| match answer {
             Released::Freed => Tally::Ok,
             _ => Tally::Lost,
         };
-        only(self.ask(LockOperation::Release, 1, answer, tally).await)
+        let answers = self.lock.release_all(ended);
+        self.ask(LockOperation::Release, ended.len(), answers, tally)
+            .await
     }
 
     async fn resume(&self, task: &TaskName) -> Result<()> {

@@ -142,7 +142,8 @@ async fn a_lock_that_never_answers_is_given_up_and_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_that_comes_when_its_lease_is_as_good_as_over_is_given_back_and_claimed_anew() {
+async fn a_grant_that_comes_when_its_lease_is_as_good_as_over_is_claimed_again_and_not_given_back()
+{
     let (bench, lock) = scripted(|b| b);
     lock.next(
         LockOperation::Acquire,
@@ -155,8 +156,10 @@ async fn a_grant_that_comes_when_its_lease_is_as_good_as_over_is_given_back_and_
     bench.start().await;
     pass(8.0).await;
     assert_eq!(bench.seen.outcomes("a"), [Outcome::Success]);
-    assert_eq!(lock.asked(LockOperation::Acquire, "a"), 2);
-    assert!(bench.seen.starts("a")[0].lateness >= Duration::from_secs(4));
+    // A release could come after the next claim, which would then find the instant taken.
+    assert_eq!(lock.asked(LockOperation::Release, "a"), 1);
+    let run = &bench.seen.starts("a")[0];
+    assert!(run.lateness >= Duration::from_secs(3), "{run:?}");
 }
 
 /// Takes the lock of `task` for another owner.

@@ -1,5 +1,6 @@
 //! A fleet of processes, a nemesis, and a count of what broke. See README.md.
 
+mod failover;
 mod mutants;
 mod report;
 mod support;
@@ -11,6 +12,9 @@ use support::faults::{FaultKind, Plan, Scheme, be_replica_if_told, run};
 
 const USAGE: &str = "usage: tasklock-faults run [--seconds N] [--replicas N] [--seed N]
          [--scheme tasklock|naive|owner-checked] [--faults KIND,…] [--history FILE]
+       tasklock-faults failover [--topology sentinel|cluster|both] [--acks N|both] [--rounds N]
+         [--seconds N] [--replicas N] [--seed N] [--scheme tasklock|naive|owner-checked]
+         [--faults KIND,…] [--history FILE]
        tasklock-faults mutants [NAME…] [control]";
 
 fn main() -> ExitCode {
@@ -20,6 +24,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((command, options)) if command == "run" => run_once(options),
+        Some((command, options)) if command == "failover" => failover::run_all(options),
         Some((command, names)) if command == "mutants" => mutants::run_all(names),
         _ => Err(USAGE.to_owned()),
     };

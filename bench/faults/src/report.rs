@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::failover::Failovers;
 use crate::support::checker::Kind;
 use crate::support::faults::{FaultKind, Outcome};
 
@@ -69,5 +70,75 @@ pub fn as_row(outcome: &Outcome) -> String {
         counts.join(" | "),
         verdict.p50_ms,
         verdict.p99_ms
+    )
+}
+
+pub fn failovers_as_json(done: &Failovers) -> Value {
+    let mut all = as_json(&done.outcome);
+    if let Value::Object(fields) = &mut all {
+        let mut faults: Map<String, Value> = Map::new();
+        for strike in &done.strikes {
+            let word = strike.blow.as_str();
+            let n = faults.get(word).and_then(Value::as_u64).unwrap_or(0);
+            faults.insert(word.to_owned(), json!(n + 1));
+        }
+        let mut put = |key: &str, value: Value| drop(fields.insert(key.to_owned(), value));
+        put("topology", json!(done.topology.as_str()));
+        put("replica_acks", json!(done.outcome.plan.replica_acks));
+        put("failovers", json!(done.strikes.len()));
+        put("faults", Value::Object(faults));
+        put("vote_p50_ms", json!(done.vote.p50));
+        put("vote_max_ms", json!(done.vote.max));
+        put("again_p50_ms", json!(done.again.p50));
+        put("again_max_ms", json!(done.again.max));
+    }
+    all
+}
+
+/// Only the columns of which a failover can say something.
+const OF_FAILOVERS: &[Kind] = &[
+    Kind::Duplicate,
+    Kind::DuplicateAfterDataLoss,
+    Kind::Overlap,
+    Kind::OverlapAfterDataLoss,
+    Kind::FenceRegress,
+    Kind::StaleEffect,
+    Kind::Lost,
+    Kind::Unaccounted,
+    Kind::Leaked,
+    Kind::Early,
+    Kind::Stuck,
+];
+
+pub fn failovers_heading() -> String {
+    let kinds: Vec<&str> = OF_FAILOVERS.iter().map(|k| k.as_str()).collect();
+    let kinds = kinds.join(" | ");
+    let columns = format!(
+        "| topology | scheme | acks | seed | failovers | starts | {kinds} | refused | not_started \
+         | vote p50 ms | max | again p50 ms | max |"
+    );
+    let dashes = columns.matches('|').count() - 1;
+    format!("{columns}\n|---|---|{}", "---:|".repeat(dashes - 2))
+}
+
+pub fn failovers_as_row(done: &Failovers) -> String {
+    let Outcome { plan, verdict, .. } = &done.outcome;
+    let counts = OF_FAILOVERS.iter().map(|k| verdict.count(*k).to_string());
+    let counts: Vec<String> = counts.collect();
+    format!(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        done.topology.as_str(),
+        plan.scheme.as_str(),
+        plan.replica_acks,
+        plan.seed,
+        done.strikes.len(),
+        verdict.starts,
+        counts.join(" | "),
+        verdict.refused,
+        verdict.excused,
+        done.vote.p50,
+        done.vote.max,
+        done.again.p50,
+        done.again.max,
     )
 }

@@ -6,6 +6,8 @@
 mod accounts;
 #[path = "../../../tests/it/support/checker.rs"]
 pub mod checker;
+#[path = "../../../tests/it/support/data_loss.rs"]
+pub mod data_loss;
 #[path = "../../../tests/it/support/faults/mod.rs"]
 pub mod faults;
 #[path = "../../../tests/it/support/history.rs"]
@@ -18,5 +20,7 @@ mod lifetimes;
 mod losses;
 #[path = "../../../tests/it/support/proxy.rs"]
 mod proxy;
+#[path = "../../../tests/it/support/redis_sentinel.rs"]
+pub mod redis_sentinel;
 #[path = "../../../tests/it/support/redis_server.rs"]
-mod redis_server;
+pub mod redis_server;

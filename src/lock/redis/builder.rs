@@ -108,7 +108,7 @@ impl RedisLockBuilder {
 
     /// How far the copy may be behind that takes over from a server: when the server is found to be
     /// another one, replaced or restarted, claims on fire times from so long before its last answer
-    /// until just after its first failure are answered with
+    /// until just after it was found gone (nobody at its address, or another one) are answered with
     /// [`Acquired::InDoubt`](crate::Acquired::InDoubt), as somebody may have been granted them by
     /// the server that is gone. Default: 2 s. Zero: never, so that they are granted, perhaps twice.
     ///

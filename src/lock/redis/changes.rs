@@ -44,26 +44,41 @@ impl Doubt {
     }
 }
 
+/// What a request says of its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It lives.
+    Answer,
+    /// Nobody is there: it serves nobody.
+    Refusal,
+    /// We do not reach it. Others may.
+    Nothing,
+}
+
 /// When a server was last heard of.
 #[derive(Debug, Default)]
 pub(super) struct Contact {
     /// When the last request was sent that it answered.
     answered: Option<DateTime<Utc>>,
-    /// When the first one failed after that.
-    failed: Option<DateTime<Utc>>,
+    /// When nobody was found at its address for the first time after that.
+    refused: Option<DateTime<Utc>>,
     /// When it was last tried to reach it, whether it answered or not; monotonic.
     tried: Option<Duration>,
 }
 
 impl Contact {
     /// Notes at `now` what became of a request that was sent at `sent`.
-    pub(super) fn note(&mut self, sent: DateTime<Utc>, now: Duration, has_answered: bool) {
+    pub(super) fn note(&mut self, sent: DateTime<Utc>, now: Duration, sign: Sign) {
         self.tried = Some(now);
-        if has_answered {
-            self.answered = self.answered.max(Some(sent));
-            self.failed = None;
-        } else {
-            self.failed.get_or_insert(sent);
+        match sign {
+            Sign::Answer => {
+                self.answered = self.answered.max(Some(sent));
+                self.refused = None;
+            }
+            Sign::Refusal => {
+                self.refused.get_or_insert(sent);
+            }
+            Sign::Nothing => {}
         }
     }
 
@@ -99,10 +114,10 @@ impl Changes {
             };
             let window = TimeDelta::from_std(self.0.window).ok();
             let from = window.and_then(|window| answered.checked_sub_signed(window));
-            let failed = contact.failed.unwrap_or(now);
+            let end = contact.refused.unwrap_or(now);
             let doubt = Doubt {
                 from: from.unwrap_or(answered),
-                to: plus(failed, self.0.response_timeout).unwrap_or(failed),
+                to: plus(end, self.0.response_timeout).unwrap_or(end),
                 node,
                 slots,
             };

@@ -24,6 +24,7 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{Pipeline, RedisResult, Value};
 
 use crate::lock::redis::address::Address;
+use crate::lock::redis::changes::Sign;
 use crate::lock::redis::fault::{self, Fault, Phase, Remedy};
 use crate::lock::redis::server::Server;
 
@@ -123,8 +124,12 @@ impl Channel {
         expected: Option<u64>,
     ) -> Result<Vec<RedisResult<Value>>, Failed> {
         let sent = self.server.now();
-        let lent = self.lent().await.inspect_err(|_| {
-            self.server.heard(sent, false);
+        let lent = self.lent().await.inspect_err(|fault| {
+            let sign = match fault.is_refusal() {
+                true => Sign::Refusal,
+                false => Sign::Nothing,
+            };
+            self.server.heard(sent, sign);
         });
         let Lent {
             mut connection,
@@ -137,7 +142,13 @@ impl Channel {
         // The connection brings its own limit for the answer, the response time-out.
         let answer: RedisResult<Vec<RedisResult<Value>>> =
             pipeline.query_async(&mut connection).await;
-        self.server.heard(sent, answer.is_ok());
+        let has_answered = answer.is_ok();
+        let sign = if has_answered {
+            Sign::Answer
+        } else {
+            Sign::Nothing
+        };
+        self.server.heard(sent, sign);
         let values = match answer {
             Ok(values) => values,
             Err(error) => {

@@ -68,6 +68,12 @@ impl Fault {
         code == Some("NOSCRIPT")
     }
 
+    /// Whether nobody is at the server's address.
+    pub(super) fn is_refusal(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(RedisError::is_connection_refusal)
+    }
+
     /// Whether a node of a cluster said that nobody serves the slot, as far as it knows.
     pub(super) fn is_cluster_down(&self) -> bool {
         let code = self.source.as_ref().and_then(RedisError::code);

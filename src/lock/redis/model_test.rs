@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::lock::redis::RedisLock;
+use crate::lock::redis::{RedisLock, only};
 use crate::lock::transition::{self, Record, Stored};
 use crate::lock::{Acquired, Claim, Completion, Grant, Holder, Token};
 
@@ -239,7 +239,8 @@ impl Play {
             }
             Step::Release { grant, how } => {
                 if let Some(grant) = pick(&self.grants, grant) {
-                    let (now_us, answer) = self.lock.timed_release(&grant, *how).await.unwrap();
+                    let answers = self.lock.timed_release(&[(grant.clone(), *how)]).await;
+                    let (now_us, answer) = only(answers).unwrap();
                     let stored = std::mem::take(&mut self.model);
                     let (stored, expected) = transition::release(stored, &grant, *how, now_us);
                     self.model = stored;

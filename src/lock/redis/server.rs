@@ -11,7 +11,7 @@ use deadpool_redis::{Connection, Pool};
 
 use crate::error::Error;
 use crate::lock::redis::address::{Address, Place};
-use crate::lock::redis::changes::{Changes, Contact};
+use crate::lock::redis::changes::{Changes, Contact, Sign};
 use crate::lock::redis::cluster::At;
 use crate::lock::redis::dial::Dial;
 use crate::lock::redis::fault::{self, Fault, Phase};
@@ -86,9 +86,9 @@ impl Server {
     }
 
     /// Notes what became of a request that was sent at `sent`.
-    pub(super) fn heard(&self, sent: DateTime<Utc>, has_answered: bool) {
+    pub(super) fn heard(&self, sent: DateTime<Utc>, sign: Sign) {
         let now = self.changes.clock().monotonic();
-        self.contact().note(sent, now, has_answered);
+        self.contact().note(sent, now, sign);
     }
 
     /// How long until it is to be asked whether it is still there, if nothing else is asked.

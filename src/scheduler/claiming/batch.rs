@@ -207,7 +207,7 @@ impl<'a> Batch<'a> {
 
     fn take_grant(&self, open: Open, grant: Grant, sent_at: Duration) -> Option<Open> {
         let engine = self.engine;
-        let Open { firing, claim, .. } = &open;
+        let firing = &open.firing;
         if let Some(before) = grant.before()
             && before.fire_time >= firing.entry.registered
         {
@@ -228,15 +228,10 @@ impl<'a> Batch<'a> {
             return None;
         }
         if lease.loss(engine.settings.clock.monotonic()).is_some() {
-            // The answer came when the lease was as good as over.
-            take_back(engine, lease.grant().clone(), Completion::Abandoned);
-            let claim = Claim {
-                token: Token::from_bits(engine.random()),
-                ..claim.clone()
-            };
+            // The answer came when the lease was as good as over. The same claim gets it anew once it
+            // is: another one would find the instant taken, by this one.
             let open = Open {
-                claim,
-                is_ambiguous: false,
+                is_ambiguous: true,
                 ..open
             };
             return self.ask_again(open, FIRST_RETRY, Hold::Store, Decision::StoreDown);

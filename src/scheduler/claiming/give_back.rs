@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lock::{Completion, Grant, Lock, Released};
+use crate::lock::{Completion, Grant, Released};
 use crate::scheduler::engine::Engine;
 
 /// Waits between requests that got no answer: doubling from the first to the last.
@@ -28,7 +28,7 @@ async fn give_back(
     let until = clock.monotonic() + grant.ttl() * 2;
     let mut pause = FIRST_RETRY;
     loop {
-        match engine.lock.release(grant, completion).await {
+        match engine.release(grant, completion).await {
             Ok(answer) => return Some(answer),
             Err(error) if !error.is_transient() || clock.monotonic() >= until => return None,
             Err(_) => {}

@@ -27,7 +27,8 @@ pub(super) fn another(
         Ok(Acquired::Superseded { last }) => now.max(*last + moment),
         Ok(Acquired::AlreadyFired { .. } | Acquired::Burned) => now.max(claimed + moment),
         // Somebody else's run goes on: this one waits its turn.
-        Ok(Acquired::Held(_) | Acquired::TooLate { .. }) => now.max(claimed),
+        Ok(Acquired::Held(_)) => claimed,
+        Ok(Acquired::TooLate { .. }) => now.max(claimed),
         // Our clock is ahead of the store's.
         Ok(Acquired::TooEarly { wait }) => claimed - TimeDelta::from_std(*wait).ok()?,
         _ => return None,

@@ -1,15 +1,20 @@
-//! A firing whose lock is taken and whose time has not come yet.
+//! Firings whose locks are taken and whose time has not come yet.
+//!
+//! Those that start together wait at one gate, with everything made ready that could be. When it
+//! opens, each starts as a task of its own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 use tracing::Instrument;
 
 use crate::event::Decision;
 use crate::lock::Completion;
-use crate::lock::lease::Lease;
-use crate::scheduler::claiming::{self, Firing};
+use crate::scheduler::claiming;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing::Run;
 use crate::scheduler::timer::Rearm;
@@ -18,70 +23,138 @@ use crate::scheduler::timer::Rearm;
 /// as long.
 const SET_BACK: Duration = Duration::from_secs(2);
 
-/// How the wait for the fire time ended.
-enum Waited {
-    /// It has come.
-    Due,
-    /// The scheduler does not wait for it.
-    Aborted,
-    /// It is far away again.
-    SetBack,
+/// Where firings wait for their time, by that time.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    // Held to look or to change one.
+    closed: Mutex<HashMap<DateTime<Utc>, Arc<Gate>>>,
 }
 
-/// Starts the firing's run at `at`. Until then it counts as being claimed: a scheduler that goes
-/// quiet meanwhile runs it all the same, as the others have been told that it is taken.
-pub(super) fn spawn(engine: &Arc<Engine>, firing: Firing, lease: Lease, at: DateTime<Utc>) {
-    let engine = engine.clone();
-    let claiming = engine.claims.token();
-    let tracker = engine.runs.clone();
-    tracker.spawn(async move {
-        match wait(&engine, at).await {
-            Waited::Due => {
-                let run = Run::begin(&engine, &firing, lease);
-                drop(claiming);
+#[derive(Debug, Default)]
+struct Gate {
+    opened: Notify,
+    /// A [`Signal`], once it is open.
+    signal: AtomicU8,
+}
+
+/// What those at a gate are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// Their time has come.
+    Start = 1,
+    /// The scheduler does not wait for it.
+    Abort = 2,
+    /// It is far away again.
+    SetBack = 3,
+}
+
+impl Gates {
+    /// The gate for `at`, and whether it is a new one, which somebody has to open.
+    fn at(&self, at: DateTime<Utc>) -> (Arc<Gate>, bool) {
+        let mut closed = self.closed();
+        if let Some(gate) = closed.get(&at) {
+            return (gate.clone(), false);
+        }
+        let gate = Arc::new(Gate::default());
+        closed.insert(at, gate.clone());
+        (gate, true)
+    }
+
+    fn open(&self, at: DateTime<Utc>, signal: Signal) {
+        let gate = self.closed().remove(&at);
+        if let Some(gate) = gate {
+            gate.signal.store(signal as u8, Ordering::Release);
+            gate.opened.notify_waiters();
+        }
+    }
+
+    fn closed(&self) -> MutexGuard<'_, HashMap<DateTime<Utc>, Arc<Gate>>> {
+        // Every change is one insert or one remove.
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    async fn pass(&self) -> Signal {
+        loop {
+            // Before the look, so that no opening is missed.
+            let opened = self.opened.notified();
+            match self.signal.load(Ordering::Acquire) {
+                0 => opened.await,
+                1 => return Signal::Start,
+                2 => return Signal::Abort,
+                _ => return Signal::SetBack,
+            }
+        }
+    }
+}
+
+/// Starts a run at `at`. Until then it counts as being claimed: a scheduler that goes quiet
+/// meanwhile runs it all the same, as the others have been told that it is taken.
+pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
+    let (gate, is_new) = engine.gates.at(at);
+    if is_new {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            let signal = wait(&engine, at).await;
+            engine.gates.open(at, signal);
+        });
+    }
+    let is_claimed = engine.claims.token();
+    engine.runs.spawn(async move {
+        match gate.pass().await {
+            Signal::Start => {
+                run.begin(run.clock().now());
+                drop(is_claimed);
                 let span = run.span();
                 run.run().instrument(span).await;
             }
-            Waited::Aborted => {
-                give_back(&engine, &lease);
-                claiming::settle(&engine, &firing, Decision::Draining, None);
+            Signal::Abort => {
+                give_back(&run);
+                if run.entry.slot().leave(run.facts.fire_time) {
+                    let (entry, fire_time) = (&run.entry, run.facts.fire_time);
+                    run.engine
+                        .decide(entry, fire_time, Decision::Draining, None);
+                }
             }
-            Waited::SetBack => {
-                give_back(&engine, &lease);
-                if firing.entry.slot().leave(firing.fire_time) {
-                    engine.rearm(Rearm {
-                        task: firing.entry.key.clone(),
-                        fire_time: firing.fire_time,
-                        due: firing.fire_time,
+            Signal::SetBack => {
+                give_back(&run);
+                if run.entry.slot().leave(run.facts.fire_time) {
+                    run.engine.rearm(Rearm {
+                        task: run.entry.key.clone(),
+                        fire_time: run.facts.fire_time,
+                        due: run.facts.fire_time,
                         is_known: true,
                     });
+                    claiming::next_in_line(&run.engine, &run.entry);
                 }
             }
         }
     });
 }
 
-async fn wait(engine: &Engine, at: DateTime<Utc>) -> Waited {
+async fn wait(engine: &Engine, at: DateTime<Utc>) -> Signal {
     loop {
-        let left = at - engine.settings.clock.now();
-        let Ok(left) = left.to_std() else {
-            return Waited::Due;
+        let left = (at - engine.settings.clock.now()).to_std();
+        let Some(left) = left.ok().filter(|left| !left.is_zero()) else {
+            return Signal::Start;
         };
-        if left.is_zero() {
-            return Waited::Due;
-        }
         if left > SET_BACK {
-            return Waited::SetBack;
+            return Signal::SetBack;
         }
         tokio::select! {
             biased;
-            () = engine.aborting.cancelled() => return Waited::Aborted,
+            () = engine.aborting.cancelled() => return Signal::Abort,
             () = tokio::time::sleep(left) => {}
         }
     }
 }
 
-fn give_back(engine: &Arc<Engine>, lease: &Lease) {
-    engine.renewer.remove(lease);
-    claiming::take_back(engine, lease.grant().clone(), Completion::Abandoned);
+fn give_back(run: &Run) {
+    run.engine.renewer.remove(&run.lease);
+    claiming::take_back(
+        &run.engine,
+        run.lease.grant().clone(),
+        Completion::Abandoned,
+    );
 }

@@ -40,7 +40,21 @@ pub(super) async fn a_batch_is_answered_in_order(case: &Case<'_>) -> Outcome {
         };
         same(answer?, expected)?;
     }
-    same(case.lock.renew_all(&[]).await.len(), 0)
+    same(case.lock.renew_all(&[]).await.len(), 0)?;
+    let ended: Vec<(Grant, Completion)> = grants
+        .into_iter()
+        .map(|grant| (grant, Completion::Succeeded))
+        .collect();
+    let released = case.lock.release_all(&ended).await;
+    same(released.len(), ended.len())?;
+    for (n, answer) in released.into_iter().enumerate() {
+        let expected = match n {
+            7 => Released::WasGone,
+            _ => Released::Freed,
+        };
+        same(answer?, expected)?;
+    }
+    same(case.lock.release_all(&[]).await.len(), 0)
 }
 
 pub(super) async fn a_batch_handles_duplicates_one_after_the_other(case: &Case<'_>) -> Outcome {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::accounts;
+use super::data_loss::DataLoss;
 use super::history::{Line, What};
 use super::holds::{Hold, Leases, holds};
 use super::lifetimes::{Process, processes};
@@ -134,14 +135,15 @@ pub struct Record<'a> {
     pub runs: Vec<Run<'a>>,
     /// Tasks and their periods.
     pub tasks: BTreeMap<&'a str, u64>,
-    /// When the store lost its data.
-    pub data_losses: Vec<u64>,
+    /// What the store forgot.
+    pub data_losses: Vec<DataLoss>,
 }
 
 impl<'a> Record<'a> {
     pub fn new(lines: &'a [Line], rules: &'a Rules) -> Self {
         let processes = processes(lines);
-        let holds = holds(lines, &processes, rules.leases);
+        let data_losses: Vec<DataLoss> = lines.iter().filter_map(DataLoss::read).collect();
+        let holds = holds(lines, &processes, &data_losses, rules.leases);
         let of = |what: What| lines.iter().filter(move |l| l.what == what);
         Self {
             lines,
@@ -151,7 +153,7 @@ impl<'a> Record<'a> {
             tasks: of(What::Task)
                 .map(|l| (l.task.as_str(), l.number * 1000))
                 .collect(),
-            data_losses: of(What::Loss).map(|l| l.at).collect(),
+            data_losses,
             processes,
         }
     }
@@ -250,7 +252,7 @@ fn duplicates(record: &Record<'_>, breaches: &mut Vec<Breach>) {
         let Some(first) = seen.insert(key, start) else {
             continue;
         };
-        let is_forgotten = |at: &u64| first.at.saturating_sub(1_000_000) < *at && *at < start.at;
+        let is_forgotten = |l: &DataLoss| l.forgets_start(first.at, start.at);
         let kind = match record.data_losses.iter().any(is_forgotten) {
             true => Kind::DuplicateAfterDataLoss,
             false => Kind::Duplicate,
@@ -287,7 +289,7 @@ fn kind_of_overlap(record: &Record<'_>, first: &Run<'_>, second: &Run<'_>) -> Ki
         let process = record.processes.get(&run.start.who);
         process.is_some_and(|p| p.longest_stop(granted, run.end.min(to)) >= margin)
     });
-    let is_forgotten = |at: &u64| (from.saturating_sub(1_000_000)..to).contains(at);
+    let is_forgotten = |l: &DataLoss| l.forgets_lease(from, to);
     if was_stopped {
         Kind::OverlapWhileStopped
     } else if record.data_losses.iter().any(is_forgotten) {
@@ -303,6 +305,11 @@ fn fences(record: &Record<'_>, breaches: &mut Vec<Breach>) {
         let before = newest.get(start.task.as_str());
         if let Some(before) = before.filter(|b| b.number >= start.number) {
             let granted = record.hold_of(start).map_or(start.at, |h| h.from);
+            // Two servers that grant at the same time: only who asks later has to get more.
+            let is_forked = record.data_losses.iter().any(|l| l.is_forked(granted));
+            if is_forked && granted <= before.at {
+                continue;
+            }
             let process = record.processes.get(&start.who);
             // Between its grant and its start: its guard finds that before it polls anything.
             let margin = record.rules.leases.margin;

@@ -119,6 +119,46 @@ fn after_a_loss_of_data_it_is_counted_apart() {
 }
 
 #[test]
+fn a_failover_forgets_what_was_written_shortly_before_it_and_nothing_else() {
+    let twice = |loss: &str| {
+        let mut all = with_instant(8, &[run("a.1", 8, 1, 80), run("b.1", 8, 400, 85)]);
+        all.push(format!("8300000 * loss - 0 {loss}\n"));
+        found(&all)
+    };
+    assert_eq!(twice("7900000 kill"), [("duplicate_after_data_loss", 1)]);
+    assert_eq!(twice("8100000 kill"), [("duplicate", 1)]);
+    assert_eq!(twice("7900000 but_grants"), [("duplicate", 1)]);
+}
+
+#[test]
+fn a_release_that_a_failover_forgets_keeps_the_lock_up_to_its_end() {
+    let with = |loss: &str| {
+        let held = [
+            decide("a.1", 9, "overlap"),
+            decide("b.1", 9, "overlap"),
+            "9500000 * lock t 0 80 1200\n".to_owned(),
+            loss.to_owned(),
+        ];
+        found(&with_instant(9, &held))
+    };
+    assert_eq!(with("8300000 * loss - 0 7900000 but_grants\n"), []);
+    assert_eq!(with(""), [("lost", 1), ("leaked", 1)]);
+}
+
+#[test]
+fn of_servers_that_grant_at_the_same_time_only_the_later_asked_has_to_give_the_larger_token() {
+    let tokens = |after: u64| {
+        let late = run("b.1", 8, 101 + after, 70);
+        let mut all = with_instant(8, &[run("a.1", 8, 101, 80), late]);
+        all.push("8300000 * loss - 0 7900000 part\n".to_owned());
+        let is_regress = |(kind, _): &(&str, usize)| *kind == "fence_regress";
+        found(&all).iter().any(is_regress)
+    };
+    assert!(tokens(150));
+    assert!(!tokens(0));
+}
+
+#[test]
 fn runs_that_go_on_at_once_overlap() {
     let mut all = with_instant(8, &[]);
     all.push(run("a.1", 8, 950, 80));
@@ -201,6 +241,37 @@ fn an_instant_that_nobody_starts_is_lost_unless_the_reason_is_true() {
     );
     taken.push("8000002 c.1 kill - 0 0 -\n".to_owned());
     assert_eq!(found(&taken), []);
+}
+
+#[test]
+fn an_instant_that_overlapped_is_not_lost_because_a_late_claim_finds_a_newer_one() {
+    // b finds the run of 7 going on; a comes when 9 has been taken.
+    let late = [
+        "9500000 a.1 ask t 8000 888 acquire\n".to_owned(),
+        "9500001 a.1 answer t 8000 888 acquire:superseded\n".to_owned(),
+        "9500002 a.1 decision t 8000 1 fired_elsewhere\n".to_owned(),
+        decide("b.1", 8, "overlap"),
+    ];
+    let mut all = with_instant(8, &late);
+    let held_by = |instant: u64| {
+        let at = "7950000 c.1";
+        [
+            "500001 c.1 up - 0 0 -\n".to_owned(),
+            format!("{at} ask t {instant} 999 acquire\n"),
+            format!("{at} answer t {instant} 999 acquire:granted\n"),
+            "8100000 c.1 ask t 0 999 release\n".replace("t 0", &format!("t {instant}")),
+            "8100001 c.1 answer t 0 999 release:freed\n".replace("t 0", &format!("t {instant}")),
+        ]
+    };
+    let newer: Vec<String> = all.iter().cloned().chain(held_by(9000)).collect();
+    all.extend(held_by(7000));
+    let lost = |all: &[String]| found(all).iter().any(|(kind, _)| *kind == "lost");
+    assert!(!lost(&all), "{:?}", found(&all));
+    assert!(
+        lost(&newer),
+        "a newer run is no reason: {:?}",
+        found(&newer)
+    );
 }
 
 #[test]

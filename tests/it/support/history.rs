@@ -87,7 +87,8 @@ what! {
     Apart = "apart",
     /// From now on it is not.
     Joined = "joined",
-    /// The store loses its data.
+    /// The store has lost its data; or what was written since a moment, the number, before which
+    /// nothing is forgotten.
     Loss = "loss",
     /// A fault, by its name: for the count of them.
     Fault = "fault",

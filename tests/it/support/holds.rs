@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::data_loss::DataLoss;
 use super::history::{Line, What};
 use super::lifetimes::Process;
 
@@ -23,6 +24,8 @@ pub struct Hold {
     pub freed: Option<u64>,
     /// What the lock said last to the claim itself; empty if nothing.
     pub last_answer: String,
+    /// When the lease ends that was asked for last, unless it is given back.
+    pub leased_until: u64,
     /// Until when its owner may believe in its lease.
     pub trusted_until: u64,
     asked: u64,
@@ -41,13 +44,21 @@ pub struct Leases {
 }
 
 /// All claims, in the order of their first requests.
-pub fn holds(lines: &[Line], processes: &BTreeMap<String, Process>, leases: Leases) -> Vec<Hold> {
+pub fn holds(
+    lines: &[Line],
+    processes: &BTreeMap<String, Process>,
+    data_losses: &[DataLoss],
+    leases: Leases,
+) -> Vec<Hold> {
     let mut found: BTreeMap<u64, Hold> = BTreeMap::new();
     for line in lines {
         match line.what {
             What::Ask => {
                 let hold = found.entry(line.number).or_insert_with(|| Hold::new(line));
                 hold.asked = line.at;
+                if line.word != "release" {
+                    hold.leased_until = line.at + leases.ttl;
+                }
                 hold.sent.insert(line.word.clone(), line.at);
             }
             What::Answer => {
@@ -60,6 +71,8 @@ pub fn holds(lines: &[Line], processes: &BTreeMap<String, Process>, leases: Leas
     }
     let mut holds: Vec<Hold> = found.into_values().collect();
     for hold in &mut holds {
+        let is_forgotten = |at: &u64| data_losses.iter().any(|l| l.forgets_release(*at));
+        hold.freed = hold.freed.filter(|at| !is_forgotten(at));
         hold.end(processes.get(&hold.who), leases);
     }
     holds.sort_by_key(|hold| hold.from);
@@ -79,6 +92,7 @@ impl Hold {
             may_have_held: false,
             freed: None,
             last_answer: String::new(),
+            leased_until: 0,
             trusted_until: 0,
             asked: line.at,
             sent: BTreeMap::new(),

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checker::{Breach, Kind, Record, breach};
+use super::data_loss::DataLoss;
 use super::history::{Line, What};
 use super::holds::Hold;
 use super::lifetimes::Process;
@@ -135,6 +136,7 @@ impl<'a, 'r> Search<'a, 'r> {
             "fired_elsewhere" => {
                 !self.is_leapt_over(decision, due, period_ms)
                     && !self.is_displaced(decision, due, period_ms)
+                    && !self.is_overlapped(decision, early, due)
             }
             "overlap" => !is_held,
             "misfired" => was_there && is_able && !is_held,
@@ -160,18 +162,40 @@ impl<'a, 'r> Search<'a, 'r> {
         })
     }
 
-    /// Whether a lease of an older instant lasted until the next instant came due: the newest of
-    /// those that wait for the end of a lease is run, and the lock says of others that it is.
+    /// Whether a lease of an older instant lasted until the next instant came due, as far as those
+    /// knew who waited for its end: the newest of them is run, and the lock says of others that it
+    /// is.
     fn is_displaced(&self, decision: &Line, due: u64, period_ms: i64) -> bool {
         let next = self.record.moment(decision.instant + period_ms);
         let next = next.saturating_sub(self.record.rules.skew + PROMPT);
         let is_late = |h: &Hold| {
             h.who == decision.who && h.instant == decision.instant && h.last_answer == "superseded"
         };
+        // Who waits for the end of a lease does not hear that a claim was given up before it.
+        let lasts = |h: &Hold| match self.started.contains(&(h.task.as_str(), h.instant)) {
+            true => h.until,
+            false => h.until.max(h.leased_until),
+        };
         let is_held =
-            |h: &Hold| h.instant < decision.instant && h.touches(due, due + 1) && h.until > next;
+            |h: &Hold| h.instant < decision.instant && h.touches(due, due + 1) && lasts(h) > next;
         let task = decision.task.as_str();
         self.of_task(task).any(is_late) && self.of_task(task).any(is_held)
+    }
+
+    /// Whether others had found, when it came due, that the run of an older instant went on, and so
+    /// had done with it before a newer one was taken.
+    fn is_overlapped(&self, decision: &Line, early: u64, due: u64) -> bool {
+        let (task, instant) = (decision.task.as_str(), decision.instant);
+        let is_late = |h: &Hold| {
+            h.who == decision.who && h.instant == instant && h.last_answer == "superseded"
+        };
+        let soon = due + self.record.rules.skew + PROMPT;
+        let is_held = |h: &Hold| h.instant < instant && h.touches(early, soon);
+        let decided = self.decisions.get(&(task, instant));
+        let is_skip = |l: &&&Line| l.who != decision.who && l.word == "overlap";
+        self.of_task(task).any(is_late)
+            && self.of_task(task).any(is_held)
+            && decided.into_iter().flatten().any(|l| is_skip(&l))
     }
 
     /// Whether a process that came up should have caught up on an instant, and never spoke of it.
@@ -188,7 +212,7 @@ impl<'a, 'r> Search<'a, 'r> {
         if !(is_late && is_able && has_time) {
             return false;
         }
-        let is_forgotten = |at: &u64| (due.saturating_sub(60_000_000)..up).contains(at);
+        let is_forgotten = |l: &DataLoss| l.is_within(due.saturating_sub(60_000_000), up);
         let before = self
             .of_task(task)
             .any(|h| h.was_granted && h.instant < instant && h.from < up && h.freed.is_some());

@@ -4,6 +4,7 @@ mod accounts;
 mod bench;
 pub mod checker;
 mod checker_tests;
+mod data_loss;
 pub mod faults;
 pub mod history;
 mod holds;

@@ -1,4 +1,4 @@
-//! The replicas' processes, and the way of each to the store.
+//! The replicas' processes.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -7,15 +7,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::history::{History, What};
-use super::super::proxy::Proxy;
 use super::plan::Plan;
 use super::recorded::Point;
 use super::replica::{self, Place};
 
-/// One replica: which process it is now, and its proxy before the store.
+/// One replica: which process it is now.
 pub struct Replica {
     pub name: String,
-    pub proxy: Proxy,
+    /// Where it finds the store.
+    store: String,
     number: usize,
     skew_ms: i64,
     /// `None` while it is down.
@@ -34,18 +34,17 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub async fn new(plan: Plan, path: PathBuf, store: u16, resource: String) -> Self {
-        let mut replicas = Vec::new();
-        for i in 0..plan.replicas {
-            replicas.push(Replica {
-                name: format!("{}", (b'a' + i as u8) as char),
-                proxy: Proxy::start(store).await,
-                number: 0,
-                skew_ms: plan.skew_ms(i),
-                child: None,
-                is_stopped: false,
-            });
-        }
+    /// One replica for each of the addresses of the store; none of them is up.
+    pub fn new(plan: Plan, path: PathBuf, stores: Vec<String>, resource: String) -> Self {
+        let replica = |(i, store)| Replica {
+            name: Self::name(i),
+            store,
+            number: 0,
+            skew_ms: plan.skew_ms(i),
+            child: None,
+            is_stopped: false,
+        };
+        let replicas = stores.into_iter().enumerate().map(replica).collect();
         let history = History::open(&path, "*").unwrap();
         Self {
             plan,
@@ -55,6 +54,11 @@ impl Fleet {
             path,
             resource,
         }
+    }
+
+    /// What a replica is called.
+    pub fn name(i: usize) -> String {
+        format!("{}", (b'a' + i as u8) as char)
     }
 
     pub fn who(&self, i: usize) -> String {
@@ -72,10 +76,9 @@ impl Fleet {
         }
         self.replicas[i].number += 1;
         let who = self.who(i);
-        let store = self.replicas[i].proxy.url();
         let place = Place {
             who: &who,
-            store: &store,
+            store: &self.replicas[i].store,
             resource: &self.resource,
             history: &self.path,
             skew_ms: self.replicas[i].skew_ms,

@@ -14,6 +14,8 @@ mod replica;
 mod run;
 mod schemes;
 
+pub use fleet::Fleet;
 pub use plan::{FaultKind, Plan, Scheme};
+pub use random::Random;
 pub use replica::be_replica_if_told;
-pub use run::{Outcome, run};
+pub use run::{Outcome, Show, run};

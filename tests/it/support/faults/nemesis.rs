@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::history::What;
+use super::super::proxy::Proxy;
 use super::super::redis_server::RedisServer;
 use super::fleet::Fleet;
 use super::plan::FaultKind;
@@ -27,6 +28,8 @@ enum Undo {
 pub struct Nemesis<'a> {
     fleet: &'a mut Fleet,
     server: &'a mut RedisServer,
+    /// Of each replica, before the store.
+    pub proxies: Vec<Proxy>,
     random: Random,
     undo: Vec<(Instant, Undo)>,
     /// Where the server reads by how much its clock is off.
@@ -41,12 +44,14 @@ impl<'a> Nemesis<'a> {
     pub fn new(
         fleet: &'a mut Fleet,
         server: &'a mut RedisServer,
+        proxies: Vec<Proxy>,
         clock_file: Option<std::path::PathBuf>,
     ) -> Self {
         let random = Random::new(fleet.plan.seed);
         Self {
             fleet,
             server,
+            proxies,
             random,
             undo: Vec::new(),
             clock_file,
@@ -117,7 +122,7 @@ impl<'a> Nemesis<'a> {
                 }
                 Undo::Heal(which) => {
                     for i in which {
-                        let proxy = &self.fleet.replicas[i].proxy;
+                        let proxy = &self.proxies[i];
                         proxy.black_hole_new(false);
                         proxy.delay(Duration::ZERO);
                         proxy.delay_requests(Duration::ZERO);
@@ -205,7 +210,7 @@ impl<'a> Nemesis<'a> {
                 let which = self.some(50);
                 self.part(&which, 300, kind.as_str());
                 for i in which {
-                    self.fleet.replicas[i].proxy.lose_next_reply();
+                    self.proxies[i].lose_next_reply();
                 }
             }
             FaultKind::BlackHole => {
@@ -215,7 +220,7 @@ impl<'a> Nemesis<'a> {
                 // Existing connections are found dead by two time-outs.
                 self.part(&which, ms.max(1300), kind.as_str());
                 for i in &which {
-                    let proxy = &self.fleet.replicas[*i].proxy;
+                    let proxy = &self.proxies[*i];
                     proxy.black_hole_all();
                     proxy.black_hole_new(swallows_new);
                 }
@@ -225,7 +230,7 @@ impl<'a> Nemesis<'a> {
                 let which = self.some(30);
                 self.part(&which, 1300, kind.as_str());
                 for i in which {
-                    self.fleet.replicas[i].proxy.half_open_all();
+                    self.proxies[i].half_open_all();
                 }
             }
             FaultKind::Latency | FaultKind::Slow => self.slow_down(kind),
@@ -276,7 +281,7 @@ impl<'a> Nemesis<'a> {
         let which = self.some(50);
         self.part(&which, 300, "cut");
         for i in which {
-            self.fleet.replicas[i].proxy.cut_all();
+            self.proxies[i].cut_all();
         }
     }
 
@@ -289,7 +294,7 @@ impl<'a> Nemesis<'a> {
         };
         self.part(&which, ms + 2 * latency, kind.as_str());
         for i in &which {
-            let proxy = &self.fleet.replicas[*i].proxy;
+            let proxy = &self.proxies[*i];
             proxy.delay(Duration::from_millis(latency));
             if kind == FaultKind::Latency {
                 proxy.delay_requests(Duration::from_millis(latency));

@@ -147,6 +147,8 @@ pub struct Plan {
     pub lease_ttl: Duration,
     pub misfire_threshold: Duration,
     pub response_timeout: Duration,
+    /// How many replicas of the store have to confirm a grant.
+    pub replica_acks: usize,
     /// How replicas' processes are started: the program and its arguments.
     pub program: Vec<String>,
     /// The defence that they do without, in a build for that.
@@ -175,6 +177,7 @@ impl Plan {
             lease_ttl: Duration::from_secs(3),
             misfire_threshold: Duration::from_secs(4),
             response_timeout: Duration::from_millis(500),
+            replica_acks: 0,
             program,
             mutant: None,
             clock_shim: None,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tasklock::{
-    Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed, Result, TaskName,
-    Token, async_trait,
+    Acquired, Claim, ClockOffset, Completion, Grant, LastFired, Lock, Released, Renewed, Result,
+    TaskName, Token, async_trait,
 };
 
 use super::super::history::{History, What};
@@ -140,18 +140,32 @@ impl Lock for Recorded {
     }
 
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
+        let answers = self.release_all(&[(grant.clone(), completion)]).await;
+        answers.into_iter().next().unwrap()
+    }
+
+    async fn release_all(&self, ended: &[(Grant, Completion)]) -> Vec<Result<Released>> {
         self.pass(Point::BeforeRelease);
-        let at = grant.fire_time().timestamp_millis();
-        self.ask(grant.task(), at, grant.token(), "release");
-        let answer = self.lock.release(grant, completion).await;
-        let word = match &answer {
-            Ok(Released::Freed) => "freed",
-            Ok(Released::WasGone) => "was_gone",
-            Ok(_) => "not_owner",
-            Err(_) => "error",
-        };
-        self.answer(grant.task(), at, grant.token(), "release", word);
-        answer
+        for (grant, _) in ended {
+            let at = grant.fire_time().timestamp_millis();
+            self.ask(grant.task(), at, grant.token(), "release");
+        }
+        let answers = self.lock.release_all(ended).await;
+        for ((grant, _), answer) in ended.iter().zip(&answers) {
+            let at = grant.fire_time().timestamp_millis();
+            let word = match answer {
+                Ok(Released::Freed) => "freed",
+                Ok(Released::WasGone) => "was_gone",
+                Ok(_) => "not_owner",
+                Err(_) => "error",
+            };
+            self.answer(grant.task(), at, grant.token(), "release", word);
+        }
+        answers
+    }
+
+    async fn resume(&self, task: &TaskName) -> Result<()> {
+        self.lock.resume(task).await
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
@@ -160,6 +174,14 @@ impl Lock for Recorded {
 
     async fn check(&self) -> Result<()> {
         self.lock.check().await
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.lock.clock_offset()
+    }
+
+    async fn store_changed(&self) {
+        self.lock.store_changed().await;
     }
 
     fn describe(&self) -> String {

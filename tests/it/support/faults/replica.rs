@@ -44,7 +44,7 @@ pub fn config(plan: &Plan, place: &Place<'_>) -> String {
         "passes": place.dies_at.map(|(_, n)| n), "scheme": plan.scheme.as_str(),
         "ttl": plan.lease_ttl.as_millis() as u64,
         "threshold": plan.misfire_threshold.as_millis() as u64,
-        "response": plan.response_timeout.as_millis() as u64,
+        "response": plan.response_timeout.as_millis() as u64, "acks": plan.replica_acks,
         "limit": plan.seconds + 120, "tasks": tasks,
     })
     .to_string()
@@ -77,8 +77,10 @@ async fn serve(config: &Value) {
     let history = Arc::new(History::open(Path::new(text("history")), who).unwrap());
     let inner: Arc<dyn Lock> = match Scheme::parse(text("scheme")).unwrap() {
         Scheme::Tasklock => {
-            let lock = RedisLock::builder(text("store")).response_timeout(millis("response"));
-            Arc::new(lock.build().unwrap())
+            let response = millis("response");
+            let acks = config["acks"].as_u64().unwrap() as usize;
+            let lock = RedisLock::builder(text("store")).response_timeout(response);
+            Arc::new(lock.replica_acks(acks, response / 2).build().unwrap())
         }
         Scheme::Naive => Arc::new(PlainKey::new(text("store"), false)),
         Scheme::OwnerChecked => Arc::new(PlainKey::new(text("store"), true)),

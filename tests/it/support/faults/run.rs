@@ -1,15 +1,19 @@
 //! A fleet, a nemesis, and what the history says when both are done.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tasklock::{Clock, SystemClock};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::super::checker::{self, Kind, Rules, Verdict};
 use super::super::history::{self, History, What};
 use super::super::holds::Leases;
+use super::super::proxy::Proxy;
 use super::super::redis_server::{RedisOptions, RedisServer};
 use super::fleet::Fleet;
 use super::nemesis::Nemesis;
@@ -56,7 +60,6 @@ impl Outcome {
 
 /// Runs a plan; the history is left in `dir`.
 pub async fn run(plan: Plan, dir: &Path) -> Outcome {
-    let path = dir.join("history");
     let clock_file = dir.join("clock");
     std::fs::write(&clock_file, 0_i64.to_ne_bytes()).unwrap();
     let mut options = RedisOptions::default();
@@ -68,43 +71,86 @@ pub async fn run(plan: Plan, dir: &Path) -> Outcome {
         ];
     }
     let mut server = options.start();
-    let resource = RedisServer::start();
-    let rules = rules(&plan);
-    let mut fleet = Fleet::new(plan.clone(), path.clone(), server.port(), resource.url()).await;
-    for task in &plan.tasks {
-        fleet.history.note(What::Task, &task.name, 0, 1000, "-");
+    let mut proxies = Vec::new();
+    for _ in 0..plan.replicas {
+        proxies.push(Proxy::start(server.port()).await);
     }
-    let sampler = tokio::spawn(sample(plan.clone(), path.clone(), server.url()));
-    for i in 0..plan.replicas {
-        fleet.start(i, None);
-    }
+    let stores = proxies.iter().map(Proxy::url).collect();
     let clock = plan.clock_shim.as_ref().map(|_| clock_file);
-    let mut nemesis = Nemesis::new(&mut fleet, &mut server, clock);
+    let (_servers, seen) = watch::channel(vec![server.url()]);
+    let mut show = Show::begin(plan, dir, stores, seen);
+    let mut nemesis = Nemesis::new(&mut show.fleet, &mut server, proxies, clock);
     nemesis.rage().await;
     let faults = std::mem::take(&mut nemesis.done);
-    // Leases of the dead, one period, one run.
-    let calm = plan.lease_ttl + plan.longest_run() + Duration::from_secs(5);
-    tokio::time::sleep(calm.max(plan.misfire_threshold + Duration::from_secs(3))).await;
-    fleet.finish().await;
-    tokio::time::sleep(plan.lease_ttl + Duration::from_secs(3)).await;
-    sampler.abort();
-    keep(&plan, &fleet.history, &resource.url()).await;
+    let proxies = std::mem::take(&mut nemesis.proxies);
+    let mut outcome = show.end().await;
+    outcome.faults = faults;
+    outcome.lost_replies = proxies.iter().map(Proxy::lost_replies).sum();
+    outcome
+}
 
-    let (lines, broken_lines) = history::read(&path).unwrap();
-    let points = ["after_acquire", "before_release", "renew_sent"];
-    let is_point = |l: &&history::Line| points.contains(&l.word.as_str());
-    let processes = super::super::lifetimes::processes(&lines);
-    let stops = processes.values().map(|p| p.longest_stop(0, u64::MAX));
-    Outcome {
-        verdict: checker::check(&lines, &rules),
-        faults,
-        deaths_at_points: lines.iter().filter(is_point).count(),
-        longest_stop_ms: stops.max().unwrap_or(0) / 1000,
-        lost_replies: fleet.replicas.iter().map(|r| r.proxy.lost_replies()).sum(),
-        crashes: std::mem::take(&mut fleet.crashes),
-        lines: lines.len(),
-        broken_lines,
-        plan,
+/// A fleet that runs, the resource it has effects on, and a look at the locks now and then.
+pub struct Show {
+    pub fleet: Fleet,
+    path: PathBuf,
+    resource: RedisServer,
+    sampler: JoinHandle<()>,
+}
+
+impl Show {
+    /// Starts a replica for each address of the store. The servers are those that have the locks
+    /// now.
+    pub fn begin(
+        plan: Plan,
+        dir: &Path,
+        stores: Vec<String>,
+        servers: watch::Receiver<Vec<String>>,
+    ) -> Self {
+        let path = dir.join("history");
+        let resource = RedisServer::start();
+        let mut fleet = Fleet::new(plan.clone(), path.clone(), stores, resource.url());
+        for task in &plan.tasks {
+            fleet.history.note(What::Task, &task.name, 0, 1000, "-");
+        }
+        let sampler = tokio::spawn(sample(plan, path.clone(), servers));
+        for i in 0..fleet.replicas.len() {
+            fleet.start(i, None);
+        }
+        Self {
+            fleet,
+            path,
+            resource,
+            sampler,
+        }
+    }
+
+    /// Waits for what has to happen when all is calm, ends the fleet, and judges.
+    pub async fn end(mut self) -> Outcome {
+        let plan = self.fleet.plan.clone();
+        // Leases of the dead, one period, one run.
+        let calm = plan.lease_ttl + plan.longest_run() + Duration::from_secs(5);
+        tokio::time::sleep(calm.max(plan.misfire_threshold + Duration::from_secs(3))).await;
+        self.fleet.finish().await;
+        tokio::time::sleep(plan.lease_ttl + Duration::from_secs(3)).await;
+        self.sampler.abort();
+        keep(&plan, &self.fleet.history, &self.resource.url()).await;
+
+        let (lines, broken_lines) = history::read(&self.path).unwrap();
+        let points = ["after_acquire", "before_release", "renew_sent"];
+        let is_point = |l: &&history::Line| points.contains(&l.word.as_str());
+        let processes = super::super::lifetimes::processes(&lines);
+        let stops = processes.values().map(|p| p.longest_stop(0, u64::MAX));
+        Outcome {
+            verdict: checker::check(&lines, &rules(&plan)),
+            faults: BTreeMap::new(),
+            deaths_at_points: lines.iter().filter(is_point).count(),
+            longest_stop_ms: stops.max().unwrap_or(0) / 1000,
+            lost_replies: 0,
+            crashes: std::mem::take(&mut self.fleet.crashes),
+            lines: lines.len(),
+            broken_lines,
+            plan,
+        }
     }
 }
 
@@ -127,49 +173,68 @@ fn rules(plan: &Plan) -> Rules {
 }
 
 /// Looks at the locks in the store, again and again.
-async fn sample(plan: Plan, path: std::path::PathBuf, url: String) {
+async fn sample(plan: Plan, path: PathBuf, servers: watch::Receiver<Vec<String>>) {
     let history = History::open(&path, "*").unwrap();
-    let client = redis::Client::open(url).unwrap();
-    let mut connection: Option<MultiplexedConnection> = None;
+    let mut open: BTreeMap<String, MultiplexedConnection> = BTreeMap::new();
     loop {
         tokio::time::sleep(Duration::from_millis(400)).await;
-        if connection.is_none() {
-            connection = client.get_multiplexed_async_connection().await.ok();
-        }
-        let Some(open) = &mut connection else {
-            continue;
-        };
-        let mut ask = redis::pipe();
-        for task in &plan.tasks {
-            let key = format!("task:lock:{}", task.name);
-            ask.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
-        }
-        // The time before, as a lock that is seen was there then or came later.
-        let at = History::now();
-        let Ok(values) = ask.query_async::<Vec<redis::Value>>(open).await else {
-            connection = None;
-            continue;
-        };
-        for (task, pair) in plan.tasks.iter().zip(values.chunks(2)) {
-            let [redis::Value::BulkString(token), redis::Value::Int(left)] = pair else {
+        let urls = servers.borrow().clone();
+        for url in &urls {
+            if !open.contains_key(url) {
+                let client = redis::Client::open(url.as_str()).unwrap();
+                if let Ok(new) = client.get_multiplexed_async_connection().await {
+                    open.insert(url.clone(), new);
+                }
+            }
+            let Some(connection) = open.get_mut(url) else {
                 continue;
             };
-            let token = String::from_utf8_lossy(token);
-            let number = token
-                .get(..15)
-                .and_then(|t| u64::from_str_radix(t, 16).ok());
-            let line = history::Line {
-                at,
-                who: "*".to_owned(),
-                what: What::Lock,
-                task: task.name.clone(),
-                instant: 0,
-                number: number.unwrap_or(0),
-                word: left.to_string(),
-            };
-            history.append(&line);
+            if look(&plan, &history, connection).await.is_err() {
+                open.remove(url);
+            }
         }
     }
+}
+
+async fn look(
+    plan: &Plan,
+    history: &History,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<()> {
+    let mut ask = redis::pipe();
+    // A node of a cluster has some of the tasks.
+    ask.ignore_errors();
+    for task in &plan.tasks {
+        let key = format!("task:lock:{}", task.name);
+        ask.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+    }
+    // The time before, as a lock that is seen was there then or came later.
+    let at = History::now();
+    let values: Vec<RedisResult<redis::Value>> = ask.query_async(connection).await?;
+    for (task, pair) in plan.tasks.iter().zip(values.chunks(2)) {
+        let [
+            Ok(redis::Value::BulkString(token)),
+            Ok(redis::Value::Int(left)),
+        ] = pair
+        else {
+            continue;
+        };
+        let token = String::from_utf8_lossy(token);
+        let number = token
+            .get(..15)
+            .and_then(|t| u64::from_str_radix(t, 16).ok());
+        let line = history::Line {
+            at,
+            who: "*".to_owned(),
+            what: What::Lock,
+            task: task.name.clone(),
+            instant: 0,
+            number: number.unwrap_or(0),
+            word: left.to_string(),
+        };
+        history.append(&line);
+    }
+    Ok(())
 }
 
 /// Adds what the resource has accepted to the history.

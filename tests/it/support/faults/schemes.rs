@@ -31,6 +31,32 @@ impl PlainKey {
         }
     }
 
+    /// The address of the server, which sentinels may know.
+    async fn primary(&self) -> redis::RedisResult<String> {
+        let Some(rest) = self.url.strip_prefix("redis+sentinel://") else {
+            return Ok(self.url.clone());
+        };
+        let (rights, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let (hosts, name) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("get-master-addr-by-name").arg(name);
+        let mut answer = Ok(String::new());
+        for host in hosts.split(',') {
+            let client = redis::Client::open(format!("redis://{host}"))?;
+            let asked = async {
+                let mut sentinel = client.get_multiplexed_async_connection().await?;
+                question.query_async::<(String, u16)>(&mut sentinel).await
+            };
+            answer = asked
+                .await
+                .map(|(host, port)| format!("redis://{rights}@{host}:{port}"));
+            if answer.is_ok() {
+                break;
+            }
+        }
+        answer
+    }
+
     async fn ask(&self, cmd: &redis::Cmd) -> Result<redis::Value> {
         let fault = |e: redis::RedisError| Error::new(ErrorKind::StoreAmbiguous, e.to_string());
         let mut connection = {
@@ -38,7 +64,8 @@ impl PlainKey {
             match &*slot {
                 Some(connection) => connection.clone(),
                 None => {
-                    let client = redis::Client::open(self.url.as_str()).map_err(fault)?;
+                    let url = self.primary().await.map_err(fault)?;
+                    let client = redis::Client::open(url).map_err(fault)?;
                     let new = client.get_multiplexed_async_connection().await;
                     slot.insert(new.map_err(fault)?).clone()
                 }

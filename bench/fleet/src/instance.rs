@@ -1,0 +1,109 @@
+//! One replica of a service: the process that is measured.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::{Value, json};
+use tasklock::{BaseTask, Metrics, RedisLock, Scheduler};
+use tasklock_fleet::child;
+use tasklock_fleet::lateness::round;
+use tasklock_fleet::starts::Starts;
+use tasklock_fleet::usage::Usage;
+
+use crate::tally::Tally;
+
+#[derive(Args, Clone)]
+pub struct Settings {
+    #[arg(long)]
+    pub redis: String,
+    #[arg(long)]
+    pub tasks: usize,
+    #[arg(long)]
+    pub spec: String,
+    /// How many starts to have room for
+    #[arg(long)]
+    pub room: usize,
+    #[arg(long)]
+    pub metrics: bool,
+    #[arg(long)]
+    pub file: PathBuf,
+}
+
+impl Settings {
+    /// As words for a command line.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = vec!["instance".to_owned()];
+        for (name, value) in [
+            ("--redis", self.redis.clone()),
+            ("--tasks", self.tasks.to_string()),
+            ("--spec", self.spec.clone()),
+            ("--room", self.room.to_string()),
+            ("--file", self.file.display().to_string()),
+        ] {
+            words.extend([name.to_owned(), value]);
+        }
+        words.extend(self.metrics.then(|| "--metrics".to_owned()));
+        words
+    }
+}
+
+#[tokio::main]
+pub async fn run(settings: &Settings) -> Result<()> {
+    let starts = Starts::with_room(settings.room);
+    let lock = RedisLock::connect(&settings.redis).await?;
+    let tally = Tally::default();
+    let mut builder = Scheduler::builder().lock(lock).observer(tally.clone());
+    if settings.metrics {
+        builder = builder.metrics(Metrics::new()?);
+    }
+    let scheduler = builder.build()?;
+
+    let before = Usage::own()?;
+    let begun = Instant::now();
+    for number in 0..u32::try_from(settings.tasks)? {
+        scheduler.register(task(number, &settings.spec, &starts))?;
+    }
+    let registered_s = begun.elapsed().as_secs_f64();
+    let registered = Usage::own()?;
+    let begun = Instant::now();
+    let started = scheduler.start().await;
+    let started_s = begun.elapsed().as_secs_f64();
+    say(&json!({
+        "register_s": round(registered_s),
+        "start_s": round(started_s),
+        // Said rather than returned: what registration took is worth knowing even then.
+        "start_error": started.err().map(|error| error.to_string()),
+        "before_mb": before.memory_mb,
+        "registered_mb": registered.memory_mb,
+    }));
+
+    let (sender, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        child::wait_for_end();
+        sender.send(())
+    });
+    end.await.context("nobody waits for the end")?;
+    scheduler.stop().await;
+    starts.write(&settings.file)?;
+    say(&tally.json());
+    Ok(())
+}
+
+fn task(number: u32, spec: &str, starts: &Starts) -> BaseTask {
+    let starts = starts.clone();
+    let timeout = Duration::from_secs(30);
+    BaseTask::new(format!("bench_{number}"), spec, timeout, move |ctx| {
+        let starts = starts.clone();
+        async move {
+            starts.note(number, ctx.fire_time().timestamp());
+            Ok(())
+        }
+    })
+}
+
+/// A line for the harness.
+pub fn say(line: &Value) {
+    println!("{line}");
+}
