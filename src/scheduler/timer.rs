@@ -154,7 +154,10 @@ impl Timer {
             *next = Some(Planned { fire_time, start });
             let group = entry.policy.group.as_deref();
             let has_room = !self.engine.limits.apply_to(group);
-            let is_ahead = has_room && is_known && entry.can_be_armed();
+            // One that comes so soon is looked at when it is due: its predecessor was late.
+            let longest = TimeDelta::from_std(self.engine.lead.longest()).unwrap_or_default();
+            let is_far = self.last_look.is_none_or(|look| start - look.now > longest);
+            let is_ahead = has_room && is_known && is_far && entry.can_be_armed();
             match is_ahead && !self.engine.lead.longest().is_zero() {
                 true => self.ahead.insert(start, task),
                 false => self.timeline.insert(start, task),
