@@ -51,7 +51,7 @@ table! {
     FIRINGS: "task_firings_total", [TASK, "decision"],
         "Fire times that this instance decided, by decision";
     RETRIES: "task_retries_total", [TASK],
-        "Runs on this instance that were a further attempt at their fire time";
+        "Attempts on this instance that were not the first at their fire time: retries and reruns";
     LEASE_LOST: "task_lease_lost_total", [TASK],
         "Runs on this instance whose lease was lost while they went on";
     SPEC_CONFLICTS: "task_spec_conflicts_total", [TASK],
@@ -266,7 +266,7 @@ impl Observer for Metrics {
                     series.retries.inc();
                 }
             }
-            Event::RunRetried { run, .. } => inner.task(&run.task).retries.inc(),
+            Event::AttemptStarted { run } => inner.task(&run.task).retries.inc(),
             Event::FiringFailed { task, .. } => inner.task(task).errors.inc(),
             Event::RunFinished {
                 run,
@@ -303,7 +303,8 @@ impl Observer for Metrics {
             Event::ClockStepped { .. } => inner.families.clock_steps.inc(),
             Event::TimerStalled { .. } => inner.families.timer_stalls.inc(),
             // What follows from these is counted with the runs, the firings and the lock's answers.
-            Event::RunAbandoned { .. }
+            Event::RunRetried { .. }
+            | Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
             | Event::StoreDiagnosed { .. } => {}
