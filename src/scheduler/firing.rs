@@ -3,6 +3,7 @@
 mod armed;
 
 pub(crate) use armed::Gates;
+use armed::Passed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,8 +74,8 @@ struct Run {
     is_reported: Arc<AtomicBool>,
     /// Its firing was decided before, by an instance that died.
     is_rerun: bool,
-    /// Others start at the same moment.
-    is_one_of_many: bool,
+    /// Others start at the same moment, if there was a gate for it.
+    passed: Option<Passed>,
     /// Held until the run has ended.
     _permit: Option<Arc<Permit>>,
 }
@@ -109,7 +110,7 @@ impl Run {
             control: RunControl::new(),
             is_reported: Arc::default(),
             is_rerun: firing.is_rerun,
-            is_one_of_many: firing.starts_at.is_some(),
+            passed: None,
             _permit: firing.permit.clone(),
         }
     }
@@ -181,9 +182,8 @@ impl Run {
         let end = self.attempts().await;
         let took = clock.monotonic().saturating_sub(started);
         let at = clock.now();
-        if self.is_one_of_many {
-            // The others start first.
-            tokio::task::yield_now().await;
+        if let Some(passed) = self.passed.take() {
+            passed.others().await;
         }
 
         // The future is gone: only now may anybody else have the lock.
@@ -217,7 +217,7 @@ impl Run {
     /// timeout, the lease, and the time to the task's next firing.
     async fn attempts(&mut self) -> End {
         let timeout_at = self.clock().monotonic().saturating_add(self.entry.timeout);
-        let mut waits = self.entry.policy.retry.waits(self.engine.random() as u64);
+        let mut waits = self.retry_waits();
         loop {
             let task = self.entry.task.clone();
             let deadline = self.entry.deadline(self.facts.started);
@@ -260,6 +260,16 @@ impl Run {
                 run: self.facts.clone(),
             });
         }
+    }
+
+    /// The waits before further attempts. Nothing is drawn for a task that has none.
+    fn retry_waits(&self) -> impl Iterator<Item = Duration> + Send + Sync + use<> {
+        let retry = self.entry.policy.retry;
+        let seed = match retry.times {
+            0 => 0,
+            _ => self.engine.random() as u64,
+        };
+        retry.waits(seed)
     }
 
     async fn guard(

@@ -1,10 +1,11 @@
 //! Firings whose locks are taken and whose time has not come yet.
 //!
 //! Those that start together wait at one gate, with everything made ready that could be. When it
-//! opens, each starts as a task of its own.
+//! opens, each starts as a task of its own; what is to be done after the first of them have run
+//! waits until the last of them has started.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,18 @@ struct Gate {
     opened: Notify,
     /// A [`Signal`], once it is open.
     signal: AtomicU8,
+    /// How many have not passed.
+    left: AtomicUsize,
+    all_passed: Notify,
 }
+
+/// A place at a gate, until it is passed.
+#[derive(Debug)]
+struct Place(Arc<Gate>);
+
+/// Has passed a gate, and may look back at those who have not.
+#[derive(Debug)]
+pub(super) struct Passed(Arc<Gate>);
 
 /// What those at a gate are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +61,13 @@ enum Signal {
 }
 
 impl Gates {
-    /// The gate for `at`, and whether it is a new one, which somebody has to open.
-    fn at(&self, at: DateTime<Utc>) -> (Arc<Gate>, bool) {
+    /// A place at the gate for `at`, and whether it is a new gate, which somebody has to open.
+    fn at(&self, at: DateTime<Utc>) -> (Place, bool) {
         let mut closed = self.closed();
-        if let Some(gate) = closed.get(&at) {
-            return (gate.clone(), false);
-        }
-        let gate = Arc::new(Gate::default());
-        closed.insert(at, gate.clone());
-        (gate, true)
+        let is_new = !closed.contains_key(&at);
+        let gate = closed.entry(at).or_default().clone();
+        gate.left.fetch_add(1, Ordering::AcqRel);
+        (Place(gate), is_new)
     }
 
     fn open(&self, at: DateTime<Utc>, signal: Signal) {
@@ -74,12 +84,12 @@ impl Gates {
     }
 }
 
-impl Gate {
-    async fn pass(&self) -> Signal {
+impl Place {
+    async fn wait(&self) -> Signal {
         loop {
             // Before the look, so that no opening is missed.
-            let opened = self.opened.notified();
-            match self.signal.load(Ordering::Acquire) {
+            let opened = self.0.opened.notified();
+            match self.0.signal.load(Ordering::Acquire) {
                 0 => opened.await,
                 1 => return Signal::Start,
                 2 => return Signal::Abort,
@@ -87,12 +97,37 @@ impl Gate {
             }
         }
     }
+
+    fn pass(self) -> Passed {
+        Passed(self.0.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.all_passed.notify_waiters();
+        }
+    }
+}
+
+impl Passed {
+    /// Waits until all others have passed.
+    pub(super) async fn others(&self) {
+        loop {
+            let all_passed = self.0.all_passed.notified();
+            if self.0.left.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            all_passed.await;
+        }
+    }
 }
 
 /// Starts a run at `at`. Until then it counts as being claimed: a scheduler that goes quiet
 /// meanwhile runs it all the same, as the others have been told that it is taken.
 pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
-    let (gate, is_new) = engine.gates.at(at);
+    let (place, is_new) = engine.gates.at(at);
     if is_new {
         let engine = engine.clone();
         tokio::spawn(async move {
@@ -102,9 +137,10 @@ pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
     }
     let is_claimed = engine.claims.token();
     engine.runs.spawn(async move {
-        match gate.pass().await {
+        match place.wait().await {
             Signal::Start => {
                 run.begin(run.clock().now());
+                run.passed = Some(place.pass());
                 drop(is_claimed);
                 let span = run.span();
                 run.run().instrument(span).await;
