@@ -119,7 +119,8 @@ pub enum Event {
         /// The run.
         run: RunFacts,
     },
-    /// An attempt of a run failed, and another one follows after a wait.
+    /// An attempt of a run failed, and another one follows after a wait, unless the run is asked to end
+    /// before.
     RunRetried {
         /// The run, with the number of the attempt that failed.
         run: RunFacts,
@@ -127,6 +128,11 @@ pub enum Event {
         error: Arc<str>,
         /// How long until the next attempt.
         wait: Duration,
+    },
+    /// The wait is over: a further attempt within a run starts.
+    AttemptStarted {
+        /// The run, with the number of this attempt.
+        run: RunFacts,
     },
     /// A run has ended. Each run that started ends exactly once.
     RunFinished {
@@ -215,7 +221,9 @@ pub struct RunFacts {
     pub run_id: RunId,
     /// The instant it runs for.
     pub fire_time: DateTime<Utc>,
-    /// Which attempt at the firing it is, from 1.
+    /// Which attempt at the firing it is, from 1: which grant of it, as the lock counts them (one more
+    /// for each rerun), plus the retries within this run. The lock does not count those: a rerun of
+    /// a run that was retried may repeat numbers.
     pub attempt: u32,
     /// Its fencing token.
     pub fencing_token: FencingToken,

@@ -14,6 +14,8 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod state;
+mod stored;
+mod token;
 pub(crate) mod transition;
 
 use std::fmt;
@@ -26,7 +28,7 @@ use chrono::{DateTime, Utc};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::TaskName;
 
-pub use claim::{Before, Claim, FencingToken, Grant, Token};
+pub use claim::{Before, Claim, Grant};
 pub use clock_offset::ClockOffset;
 pub use diagnosis::{Diagnosis, Finding, Severity};
 pub use file::FileLock;
@@ -34,6 +36,7 @@ pub use memory::MemoryLock;
 #[cfg(feature = "redis")]
 pub use redis::{RedisLock, RedisLockBuilder};
 pub use state::{LastFired, RunStatus};
+pub use token::{FencingToken, Token};
 
 /// Decides which instance runs a firing.
 ///
@@ -182,6 +185,9 @@ pub enum Acquired {
         owner: String,
         /// How far that run has come.
         status: RunStatus,
+        /// Which attempt at the instant it is, from 1: while there are fewer than
+        /// [`Claim::max_attempts`], it is granted again should that run have died.
+        attempt: u32,
         /// What the task's spec is for whoever took it: [`Claim::spec`].
         spec: String,
     },

@@ -183,7 +183,7 @@ impl Observer for Metrics {
                 ..
             } => inner.tasks.count(task, |n| n.decided(*decision, *count)),
             Event::RunStarted { run } => inner.tasks.count(&run.task, |n| n.started(run)),
-            Event::RunRetried { run, .. } => inner.tasks.count(&run.task, |n| n.retries += 1),
+            Event::AttemptStarted { run } => inner.tasks.count(&run.task, |n| n.retries += 1),
             Event::FiringFailed { task, .. } => inner.tasks.count(task, |n| n.errors += 1),
             Event::RunFinished {
                 run,
@@ -208,7 +208,8 @@ impl Observer for Metrics {
             Event::ClockStepped { .. } => inner.families.clock_steps.inc(),
             Event::TimerStalled { .. } => inner.families.timer_stalls.inc(),
             // What follows from these is counted with the runs, the firings and the lock's answers.
-            Event::RunAbandoned { .. }
+            Event::RunRetried { .. }
+            | Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
             | Event::StoreDiagnosed { .. } => {}

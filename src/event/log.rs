@@ -4,18 +4,23 @@
 //! `Task started`, `Task completed`, `Task failed` and `Task already running on another instance`.
 //! A message is constant; what varies is in the fields. `docs/operations.md` lists them all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracing::field::{DisplayValue, display};
 use tracing::{debug, error, info, warn};
 
-use crate::event::{Decision, Event, Observer, Outcome};
+use crate::event::{Decision, Event, Observer, Outcome, RunFacts};
 use crate::lock::{ClockOffset, Severity};
 use crate::schedule::Lint;
+use crate::task::Shard;
 
 /// Writes a log line for each event that somebody may look for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LogObserver {
+    /// The id of the instance whose log it is.
+    instance: Arc<str>,
     /// Whether the last word on the store's clock was that it differs.
     is_skewed: AtomicBool,
 }
@@ -27,6 +32,13 @@ const SKEWED: Duration = Duration::from_millis(500);
 const IN_ORDER: Duration = Duration::from_millis(250);
 
 impl LogObserver {
+    pub(super) fn new(instance: Arc<str>) -> Self {
+        Self {
+            instance,
+            is_skewed: AtomicBool::default(),
+        }
+    }
+
     /// Whether this difference of the clocks is to be told.
     fn is_news(&self, apart: Duration) -> bool {
         if apart > SKEWED {
@@ -45,6 +57,11 @@ impl LogObserver {
                 uncertainty_s = uncertainty.as_secs_f64(), "Clock differs from the lock store's");
         }
     }
+}
+
+/// Which part of its firing a run does, of a task in parts.
+fn shard(run: &RunFacts) -> Option<DisplayValue<Shard>> {
+    run.shard.map(display)
 }
 
 impl Observer for LogObserver {
@@ -110,12 +127,19 @@ impl Observer for LogObserver {
                             decision = decision.as_str(),
                             "Task already running on another instance");
                     }
+                    Decision::Overlap if holder.is_some_and(|holder| *holder == *self.instance) => {
+                        debug!(target: "tasklock", event = "fire.skipped", task = %task, due,
+                            decision = decision.as_str(), "Task already running on this instance");
+                    }
                     Decision::Overlap if holder.is_some() => {
                         debug!(target: "tasklock", event = "fire.skipped", task = %task, due, holder,
                             decision = decision.as_str(),
                             "Task already running on another instance");
                     }
-                    Decision::Misfired | Decision::StoreDown | Decision::Paused => {
+                    Decision::Misfired
+                    | Decision::StoreDown
+                    | Decision::Paused
+                    | Decision::Limited => {
                         warn!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
                             decision = decision.as_str(), "Task firing skipped");
                     }
@@ -136,12 +160,12 @@ impl Observer for LogObserver {
             }
             Event::RunRetried { run, error, wait } => {
                 warn!(target: "tasklock", event = "run.retried", task = %run.task,
-                    run_id = %run.run_id, attempt = run.attempt, error = %error,
+                    shard = shard(run), run_id = %run.run_id, attempt = run.attempt, error = %error,
                     wait_s = wait.as_secs_f64(), "Task attempt failed, trying again");
             }
             Event::RunStarted { run } => {
                 info!(target: "tasklock", event = "run.started", task = %run.task,
-                    run_id = %run.run_id, due = run.fire_time.to_rfc3339(),
+                    shard = shard(run), run_id = %run.run_id, due = run.fire_time.to_rfc3339(),
                     start_delay_s = run.lateness.as_secs_f64(), token = run.fencing_token.get(),
                     "Task started");
             }
@@ -154,28 +178,28 @@ impl Observer for LogObserver {
             } => match outcome {
                 Outcome::Success => {
                     info!(target: "tasklock", event = "run.finished", task = %run.task,
-                        run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        shard = shard(run), run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
                         "Task completed");
                 }
                 Outcome::Cancelled => {
                     warn!(target: "tasklock", event = "run.finished", task = %run.task,
-                        run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        shard = shard(run), run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
                         "Task cancelled");
                 }
                 _ => {
                     error!(target: "tasklock", event = "run.finished", task = %run.task,
-                        run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        shard = shard(run), run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
                         error = error.as_deref().unwrap_or_default(), "Task failed");
                 }
             },
             Event::LeaseLost { run, cause } => {
                 error!(target: "tasklock", event = "lock.lost", task = %run.task,
-                    run_id = %run.run_id, token = run.fencing_token.get(), cause = cause.as_str(),
+                    shard = shard(run), run_id = %run.run_id, token = run.fencing_token.get(), cause = cause.as_str(),
                     "Task lease lost");
             }
             Event::RunAbandoned { run } => {
                 error!(target: "tasklock", event = "run.abandoned", task = %run.task,
-                    run_id = %run.run_id, "Task could not be ended: its thread is blocked");
+                    shard = shard(run), run_id = %run.run_id, "Task could not be ended: its thread is blocked");
             }
             Event::StoreDown { operation, error } => {
                 warn!(target: "tasklock", event = "backend.down", operation = operation.as_str(),
@@ -227,7 +251,10 @@ impl Observer for LogObserver {
                 info!(target: "tasklock", event = "scheduler.stopped", finished, cancelled,
                     abandoned, waited_s = took.as_secs_f64(), "Task scheduler stopped");
             }
-            Event::TimerWoke { .. } | Event::NextFire { .. } | Event::LockOperation { .. } => {}
+            Event::TimerWoke { .. }
+            | Event::NextFire { .. }
+            | Event::AttemptStarted { .. }
+            | Event::LockOperation { .. } => {}
         }
     }
 }
@@ -238,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_differs_is_told_once_until_it_was_in_order() {
-        let log = LogObserver::default();
+        let log = LogObserver::new("here".into());
         let told = [0, 400, 501, 900, 300, 501, 249, 500, 501, 501]
             .map(|ms| log.is_news(Duration::from_millis(ms)));
         let expected = [2, 8].map(Some);

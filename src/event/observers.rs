@@ -16,8 +16,8 @@ pub(crate) struct Observers {
 }
 
 impl Observers {
-    pub(crate) fn new(others: Vec<Arc<dyn Observer>>) -> Self {
-        let mut list: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::default())];
+    pub(crate) fn new(instance: Arc<str>, others: Vec<Arc<dyn Observer>>) -> Self {
+        let mut list: Vec<Arc<dyn Observer>> = vec![Arc::new(LogObserver::new(instance))];
         list.extend(others);
         Self {
             list: list.into(),

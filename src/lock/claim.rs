@@ -1,11 +1,11 @@
 //! What is asked of a lock, and what it grants.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::lock::token::{FencingToken, Token};
 use crate::task::TaskName;
 
 /// A request for the right to run one firing.
@@ -26,6 +26,7 @@ pub struct Claim {
     pub(crate) pause_after: Option<u32>,
     pub(crate) spec: Arc<str>,
     pub(crate) lane: u32,
+    pub(crate) lanes: u32,
     pub(crate) is_at_most_once: bool,
 }
 
@@ -54,6 +55,7 @@ impl Claim {
             pause_after: None,
             spec: "".into(),
             lane: 0,
+            lanes: 1,
             is_at_most_once: false,
         }
     }
@@ -133,6 +135,15 @@ impl Claim {
         self
     }
 
+    /// How many locks the task has. With several a lock that has lost its data takes the lane of a run
+    /// that goes on back, whatever it knows of the others, since another on that lane cannot be
+    /// granted meanwhile. Default: 1; a lane other than 0 is one of several.
+    #[must_use]
+    pub fn with_lanes(mut self, lanes: u32) -> Self {
+        self.lanes = lanes.max(1);
+        self
+    }
+
     /// That the firing should rather not run than run twice: a lock whose store has lost what it
     /// knew of the instant answers with [`Acquired::InDoubt`](crate::Acquired::InDoubt), if it
     /// notices. Default: no.
@@ -207,6 +218,11 @@ impl Claim {
         self.lane
     }
 
+    /// How many locks the task has, as far as the claim says.
+    pub fn lanes(&self) -> u32 {
+        self.lanes.max(self.lane.saturating_add(1))
+    }
+
     /// Whether the firing should rather not run than run twice.
     pub fn is_at_most_once(&self) -> bool {
         self.is_at_most_once
@@ -232,6 +248,7 @@ pub struct Grant {
     pub(crate) remaining: Duration,
     pub(crate) spec: Arc<str>,
     pub(crate) lane: u32,
+    pub(crate) lanes: u32,
     pub(crate) before: Option<Before>,
 }
 
@@ -267,6 +284,7 @@ impl Grant {
             remaining,
             spec: claim.spec.clone(),
             lane: claim.lane,
+            lanes: claim.lanes(),
             before: None,
         }
     }
@@ -286,6 +304,11 @@ impl Grant {
     /// Which of the task's locks was granted.
     pub fn lane(&self) -> u32 {
         self.lane
+    }
+
+    /// How many locks the task has, as far as the claim said.
+    pub fn lanes(&self) -> u32 {
+        self.lanes
     }
 
     /// What the task's spec is, as the claim said.
@@ -341,52 +364,5 @@ impl Grant {
 
     pub(crate) fn instant_ms(&self) -> i64 {
         self.fire_time.timestamp_millis()
-    }
-}
-
-/// A number that grows with every grant of a task's lock.
-///
-/// It is the store's clock in microseconds, or one more than the last one if that is larger, so
-/// that it goes on growing even if the store loses its data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FencingToken(u64);
-
-impl FencingToken {
-    /// The token of that number, for implementations of [`Lock`](crate::Lock).
-    pub fn new(value: u64) -> Self {
-        Self(value)
-    }
-
-    /// The number; below 2⁵³ until the year 2255.
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for FencingToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// Identifies one claim of one instance on one firing: 128 random bits, in hexadecimal.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Arc<str>);
-
-impl Token {
-    /// A token of 128 bits, which must come from a good source of randomness.
-    pub fn from_bits(bits: u128) -> Self {
-        Self(format!("{bits:032x}").into())
-    }
-
-    /// The 32 hexadecimal digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -4,99 +4,16 @@
 //! sequences of requests compare it with the Lua scripts of `RedisLock` on a real server, so that
 //! all locks keep one protocol. The rules, and why each is there, are in `docs/lock-protocol.md`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::DateTime;
 
 use crate::lock::state::State;
+use crate::lock::stored::millis;
+pub(crate) use crate::lock::stored::{Record, Stored};
 use crate::lock::{
     Acquired, Before, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
 };
-
-/// The records that a lock keeps of one task. Those past their end are absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Stored {
-    /// The lock: there only while somebody holds it.
-    pub(crate) lock: Option<Record>,
-    /// The state: a [`State`] as text, or what somebody else put there.
-    pub(crate) state: Option<Record>,
-    /// The locks of the other lanes.
-    pub(crate) lanes: BTreeMap<u32, Record>,
-}
-
-/// A text that ends by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) text: String,
-    /// Epoch milliseconds; `None` for never.
-    pub(crate) expires_ms: Option<i64>,
-}
-
-impl Stored {
-    /// The records as they are at `now_ms`: without those whose end has come.
-    pub(crate) fn at(mut self, now_ms: i64) -> Self {
-        let alive = |r: &Record| r.expires_ms.is_none_or(|end| end > now_ms);
-        self.lock = self.lock.filter(alive);
-        self.state = self.state.filter(alive);
-        self.lanes.retain(|_, lock| alive(lock));
-        self
-    }
-
-    /// Does a step for which the lock of `lane` is the lock.
-    fn on_lane<T>(mut self, lane: u32, step: impl FnOnce(Self) -> (Self, T)) -> (Self, T) {
-        if lane == 0 {
-            return step(self);
-        }
-        let first = self.lock.take();
-        self.lock = self.lanes.remove(&lane);
-        let (mut new, answer) = step(self);
-        if let Some(lock) = new.lock.take() {
-            new.lanes.insert(lane, lock);
-        }
-        new.lock = first;
-        (new, answer)
-    }
-
-    pub(crate) fn parsed_state(&self) -> Option<State> {
-        self.state.as_ref()?.text.parse().ok()
-    }
-
-    fn is_locked_by(&self, token: &str) -> bool {
-        self.lock.as_ref().is_some_and(|lock| lock.text == token)
-    }
-
-    fn set_lock(&mut self, token: &str, ttl: Duration, now_ms: i64) {
-        self.lock = Some(Record::ending_after(token.to_owned(), ttl, now_ms));
-    }
-
-    fn set_state(&mut self, state: &State, keep: Duration, now_ms: i64) {
-        self.state = Some(Record::ending_after(state.to_string(), keep, now_ms));
-    }
-
-    /// How long the lease lasts. Heals a backward step of the clock: a lease never lasts longer
-    /// than the TTL it was taken for. Only leases of this protocol are healed: a lock that another
-    /// client took for itself lasts as long as that client said.
-    fn remaining(&mut self, state: Option<&State>, now_ms: i64) -> Option<Duration> {
-        let lock = self.lock.as_mut()?;
-        let state = state.filter(|s| s.token == lock.text);
-        let end = lock.expires_ms.as_mut()?;
-        let ttl_ms = state.and_then(|s| i64::try_from(s.ttl_ms).ok());
-        if let Some(ttl_ms) = ttl_ms.filter(|ttl_ms| *end - now_ms > *ttl_ms) {
-            *end = now_ms + ttl_ms;
-        }
-        Some(Duration::from_millis((*end - now_ms).max(0).unsigned_abs()))
-    }
-}
-
-impl Record {
-    fn ending_after(text: String, after: Duration, now_ms: i64) -> Self {
-        Self {
-            text,
-            expires_ms: Some(now_ms.saturating_add(millis(after))),
-        }
-    }
-}
 
 /// Handles a claim. `now_us` is the store's clock in epoch microseconds.
 pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acquired) {
@@ -133,6 +50,22 @@ fn acquire_on_lane(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acqui
         }
         return (new, Acquired::Burned);
     }
+    if let Some(s) = &mut state
+        && claim.lanes() > 1
+        && inst < last
+        && s.token != claim.token.as_str()
+        && new.is_locked_by(claim.token.as_str())
+    {
+        // The same, and another lane was granted since: the lane is still ours. Our token is not known
+        // any more; both that follow are new, so that the other may be repeated too.
+        let before = before(s);
+        s.fence = (s.fence + 2).max(now_us.unsigned_abs());
+        let fence = FencingToken::new(s.fence - 1);
+        new.set_state(s, claim.keep, now_ms);
+        let remaining = new.remaining(state.as_ref(), now_ms).unwrap_or(claim.ttl);
+        let grant = Grant::new(claim, fence, 1, remaining);
+        return (new, Acquired::Granted(grant.with_before(before)));
+    }
     if let Some(s) = &state {
         if inst < last && claim.delay.is_none() {
             let last = DateTime::from_timestamp_millis(last).unwrap_or_default();
@@ -145,6 +78,7 @@ fn acquire_on_lane(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acqui
                 let answer = Acquired::AlreadyFired {
                     owner: s.owner.clone(),
                     status: s.status,
+                    attempt: s.attempt,
                     spec: s.spec.clone(),
                 };
                 new.remaining(state.as_ref(), now_ms);
@@ -274,15 +208,19 @@ fn renew_on_lane(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Renewed
         (Some(_), Some(s)) => s.token == token && s.status == RunStatus::Running,
         (Some(_), None) => false,
     };
+    // Of several lanes a free one can be taken back, whoever was granted another one since: no more go
+    // on than there are lanes.
+    let other = state.as_ref().filter(|s| s.token != token);
+    let lane_is_ours = grant.lanes > 1 && other.is_some();
     let answer = if new.is_locked_by(token) {
         Renewed::Extended
-    } else if new.lock.is_none() && ours {
+    } else if new.lock.is_none() && (ours || lane_is_ours) {
         Renewed::Reasserted
     } else {
         return (
             new,
             Renewed::Lost {
-                owner: state.filter(|s| s.token != token).map(|s| s.owner),
+                owner: other.map(|s| s.owner.clone()),
             },
         );
     };
@@ -290,6 +228,17 @@ fn renew_on_lane(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Renewed
     if new.state.is_none() {
         let restored = state_of(grant, RunStatus::Running, 0);
         new.set_state(&restored, grant.keep, now_ms);
+    } else if answer == Renewed::Reasserted
+        && let Some(older) = other.filter(|s| s.last() < grant.instant_ms())
+    {
+        // It was brought back by a run of an earlier instant: ours is taken too.
+        let newer = State {
+            prev: older.last(),
+            fence: older.fence.max(grant.fencing_token.get()),
+            fails: older.fails,
+            ..state_of(grant, RunStatus::Running, older.ended)
+        };
+        new.set_state(&newer, grant.keep, now_ms);
     }
     (new, answer)
 }
@@ -383,8 +332,4 @@ pub(crate) fn resume(stored: Stored, now_us: i64) -> (Stored, ()) {
         }
     }
     (new, ())
-}
-
-fn millis(d: Duration) -> i64 {
-    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
 }

@@ -37,7 +37,7 @@ table! {
     FIRINGS: "task_firings_total", [TASK, "decision"],
         "Fire times that this instance decided, by decision";
     RETRIES: "task_retries_total", [TASK],
-        "Runs on this instance that were a further attempt at their fire time";
+        "Attempts on this instance that were not the first at their fire time: retries and reruns";
     LEASE_LOST: "task_lease_lost_total", [TASK],
         "Runs on this instance whose lease was lost while they went on";
     SPEC_CONFLICTS: "task_spec_conflicts_total", [TASK],

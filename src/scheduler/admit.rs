@@ -11,9 +11,8 @@ use crate::task::Overlap;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
     pub(crate) fire_time: DateTime<Utc>,
-    pub(crate) now: DateTime<Utc>,
-    /// How late it may start.
-    pub(crate) patience: Duration,
+    /// It is too late for it to start.
+    pub(crate) is_misfired: bool,
     /// By how much later than its fire time it was to start.
     pub(crate) spread: Duration,
     pub(crate) is_draining: bool,
@@ -47,7 +46,7 @@ pub(crate) fn admit(facts: Facts) -> Admission {
     if facts.is_draining {
         return Admission::Decide(Decision::Draining);
     }
-    if lateness(facts.fire_time, facts.now) > facts.patience {
+    if facts.is_misfired {
         return Admission::Decide(Decision::Misfired);
     }
     if let Overlap::Allow(most) = facts.overlap {
@@ -84,8 +83,7 @@ mod tests {
     fn each_hindrance_has_its_answer_and_the_first_one_wins() {
         let fine = Facts {
             fire_time: at(100),
-            now: at(100),
-            patience: Duration::from_secs(60),
+            is_misfired: false,
             spread: Duration::ZERO,
             is_draining: false,
             overlap: Overlap::Skip,
@@ -93,25 +91,11 @@ mod tests {
             running: 0,
         };
         let late = Facts {
-            now: at(161),
+            is_misfired: true,
             ..fine
         };
         let table = [
             (fine, Admission::Claim),
-            (
-                Facts {
-                    now: at(99),
-                    ..fine
-                },
-                Admission::Claim,
-            ),
-            (
-                Facts {
-                    now: at(160),
-                    ..fine
-                },
-                Admission::Claim,
-            ),
             (late, Admission::Decide(Decision::Misfired)),
             (
                 Facts {
@@ -123,7 +107,6 @@ mod tests {
             (
                 Facts {
                     running_since: Some(at(101)),
-                    now: at(102),
                     ..fine
                 },
                 Admission::Wait,
@@ -132,7 +115,6 @@ mod tests {
                 Facts {
                     running_since: Some(at(104)),
                     spread: Duration::from_secs(5),
-                    now: at(105),
                     ..fine
                 },
                 Admission::Decide(Decision::Overlap),

@@ -215,9 +215,10 @@ impl SchedulerBuilder {
                 id
             }
         };
+        let instance: Arc<str> = instance.into();
         let settings = Settings {
             lock,
-            observers: Observers::new(self.observers),
+            observers: Observers::new(instance.clone(), self.observers),
             timezone: self.timezone,
             dst: self.dst,
             max_concurrent: self.max_concurrent,
@@ -225,7 +226,7 @@ impl SchedulerBuilder {
             lead: self.lead,
             shutdown_grace: self.shutdown_grace,
             wait_for_lock: self.wait_for_lock,
-            instance: instance.into(),
+            instance,
             clock: self.clock,
         };
         Ok(Scheduler {

@@ -48,6 +48,13 @@ pub(crate) fn start_unlocked(engine: &Arc<Engine>, firing: &Firing) {
     );
 }
 
+/// To be called once runs have been started from this thread: it takes the last of them up next, and
+/// a task may block it. Then somebody else has to keep the runtime's time, and tokio wakes nobody for
+/// one task alone.
+pub(crate) fn wake_another_thread() {
+    tokio::spawn(async {});
+}
+
 /// Starts the run of a firing that was granted, at its time. Returns at once.
 pub(crate) fn start(engine: &Arc<Engine>, firing: &Firing, lease: Lease) {
     if !lease.is_unlocked() {
@@ -146,6 +153,7 @@ impl Run {
             fire_time,
             attempt,
             fencing_token,
+            shard,
             ..
         } = &self.facts;
         tracing::info_span!(
@@ -157,6 +165,7 @@ impl Run {
             otel.status_code = tracing::field::Empty,
             task.name = %task,
             task.run_id = %run_id,
+            task.shard = shard.map(tracing::field::display),
             task.trigger = "schedule",
             task.attempt = attempt,
             task.lock.fencing_token = fencing_token.get(),
@@ -221,10 +230,14 @@ impl Run {
             let deadline = self.entry.deadline(self.facts.started);
             let ctx = RunContext::new(self.facts.clone(), deadline, self.control.clone());
             let call = Box::pin(async move { task.run(ctx).await });
-            let end = self.guard(call, timeout_at).await;
+            let grace = self.entry.policy.cancel_grace;
+            let end = self.guard(call, timeout_at, grace).await;
             let Some((wait, error)) = retry_after(&end, &mut waits) else {
                 return end;
             };
+            if self.control.reason().is_some() {
+                return end;
+            }
             let next_fire = self.entry.slot().next_fire;
             let then = TimeDelta::from_std(wait).ok();
             let then = then.and_then(|wait| self.clock().now().checked_add_signed(wait));
@@ -241,10 +254,18 @@ impl Run {
                 tokio::time::sleep(wait).await;
                 Ok(())
             });
-            match self.guard(pause, timeout_at).await {
-                End::Returned(Ok(())) => self.facts.attempt += 1,
+            // There is nothing to bring to an end in a wait.
+            match self.guard(pause, timeout_at, Duration::ZERO).await {
+                End::Returned(Ok(())) => {}
                 cut_short => return cut_short,
             }
+            if let Some(reason) = self.control.reason() {
+                return End::Cancelled(reason);
+            }
+            self.facts.attempt += 1;
+            self.engine.announce(&Event::AttemptStarted {
+                run: self.facts.clone(),
+            });
         }
     }
 
@@ -258,10 +279,15 @@ impl Run {
         retry.waits(seed)
     }
 
-    async fn guard(&self, body: attempt::Body, timeout_at: Duration) -> End {
+    async fn guard(
+        &self,
+        body: attempt::Body,
+        timeout_at: Duration,
+        cancel_grace: Duration,
+    ) -> End {
         let limits = attempt::Limits {
             timeout_at,
-            cancel_grace: self.entry.policy.cancel_grace,
+            cancel_grace,
         };
         attempt::guard(body, &self.lease, &self.control, self.clock(), limits).await
     }

@@ -53,7 +53,7 @@ impl Pool {
         }
         let schedule = Schedule::parse_in(spec, zone)?.with_dst(dst);
         let timetable = Timetable {
-            fingerprint: Fingerprint::of(&format!("{schedule} {:?}", schedule.dst())),
+            fingerprint: Fingerprint::of_schedule(&schedule),
             schedule: Arc::new(schedule),
         };
         let spec: Arc<str> = spec.into();

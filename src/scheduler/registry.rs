@@ -8,12 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{LastFired, RunStatus};
 use crate::schedule::{DstPolicy, Schedule};
-use crate::scheduler::pool::{Plan, Pool, Timetable};
+use crate::scheduler::pool::{Plan, Pool};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread::{self, Fingerprint};
-use crate::task::{Misfire, Overlap, Policy, Scope, Shard, Task, TaskName};
+use crate::task::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
 /// by a minute.
@@ -72,10 +74,11 @@ impl Entry {
         let dst = policy.dst.unwrap_or(defaults.dst);
         let plan = pool.plan(task.spec(), zone, dst);
         let Plan { spec, timetable } = plan.map_err(|e| of_task(e.into()))?;
-        let Timetable {
-            schedule,
-            fingerprint,
-        } = timetable;
+        let schedule = timetable.schedule;
+        let fingerprint = match policy.scope {
+            Scope::Sharded(count) => Fingerprint::of_parts(&schedule, count),
+            _ => timetable.fingerprint,
+        };
         let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
         policy.validate(depends_on_runs).map_err(of_task)?;
         let spread = spread::part(name.as_str(), policy.spread);
@@ -128,17 +131,50 @@ impl Entry {
         !self.depends_on_runs() && self.policy.scope != Scope::EveryInstance
     }
 
-    /// How long after its fire time a firing may start; longer than anything for those that wait
-    /// until they can.
+    /// How long after its fire time a firing may be found, and may wait for the lock's store or for
+    /// a place among the runs; longer than anything for those that wait until they can.
     pub(crate) fn patience(&self) -> Duration {
+        match self.policy.misfire {
+            Misfire::Skip if !self.depends_on_runs() => {
+                self.policy.misfire_threshold + self.planned_delay()
+            }
+            _ => self.longest_patience(),
+        }
+    }
+
+    /// How long after its fire time a firing may start at all: one that came in time and waited for
+    /// another run, or one that is run again as its instance died.
+    pub(crate) fn longest_patience(&self) -> Duration {
         if self.depends_on_runs() {
             return Duration::MAX;
         }
-        let planned = self.spread + self.policy.jitter;
-        if self.policy.may_start_late() {
-            return self.policy.start_deadline.unwrap_or(LONGEST_PATIENCE) + planned;
-        }
-        self.policy.misfire_threshold + planned
+        let late = if self.policy.may_start_late() {
+            self.policy.start_deadline.unwrap_or(LONGEST_PATIENCE)
+        } else {
+            self.policy.misfire_threshold
+        };
+        late + self.planned_delay()
+    }
+
+    fn planned_delay(&self) -> Duration {
+        self.spread + self.policy.jitter
+    }
+
+    /// Whether its firings wait for the end of another run.
+    pub(crate) fn queues(&self) -> bool {
+        matches!(self.policy.overlap, Overlap::QueueOne | Overlap::Replace)
+    }
+
+    /// Whether a run whose instance died is run again.
+    pub(crate) fn reruns(&self) -> bool {
+        self.policy.recovery != Recovery::Skip
+    }
+
+    /// The last fire time, if its run has not ended and is run again should it have died.
+    pub(crate) fn unfinished(&self, last: Option<&LastFired>) -> Option<DateTime<Utc>> {
+        let last = last.filter(|_| self.reruns() && defence::holds(Defence::CatchUp))?;
+        let has_ended = !matches!(last.status, RunStatus::Running | RunStatus::Cancelled);
+        last.fire_time.filter(|_| !has_ended)
     }
 
     /// How many of its firings may wait at once.
@@ -147,6 +183,17 @@ impl Entry {
             (Overlap::QueueOne | Overlap::Replace, _) => 1,
             (_, Misfire::RunAll(max)) => (max as usize).max(MOST_WAITING),
             _ => MOST_WAITING,
+        }
+    }
+
+    /// How many of its firings may wait behind one that waits for a store that is down: when that is
+    /// back, one catches up, and the newest. Those that run without it have their turn each; no more
+    /// than come due within the misfire threshold.
+    pub(crate) fn queue_in_outage(&self) -> usize {
+        match (self.policy.on_store_down, self.policy.misfire) {
+            (OnStoreDown::RunLocally, _) => usize::MAX,
+            (_, Misfire::RunAll(_)) => self.queue(),
+            _ => 1,
         }
     }
 

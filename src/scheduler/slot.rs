@@ -28,7 +28,15 @@ pub(crate) struct Slot {
     /// The firing that is being settled with the lock.
     front: Option<Front>,
     /// Firings that came due behind it or behind the run, oldest first.
-    waiting: VecDeque<DateTime<Utc>>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// A firing that waits for those before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) fire_time: DateTime<Utc>,
+    /// When it could first have started: its fire time, or the end of a run that it waited for.
+    pub(crate) since: DateTime<Utc>,
 }
 
 #[derive(Debug)]
@@ -117,36 +125,39 @@ impl Slot {
         Some(displaced)
     }
 
-    /// Lets `fire_time` wait behind the front or the run, as one of at most `most`. Returns those
-    /// that must give way, with the decision that ends them.
+    /// Lets a firing wait behind the front or the run, as one of at most `most`, or of
+    /// `most_in_outage` if it is for the store that they wait. Returns those that must give way, with
+    /// the decision that ends them.
     pub(crate) fn wait(
         &mut self,
-        fire_time: DateTime<Utc>,
+        waiting: Waiting,
         most: usize,
-        keeps_all: bool,
+        most_in_outage: usize,
     ) -> Vec<(DateTime<Utc>, Decision)> {
         let (most, decision) = match self.front.as_ref().map(|f| &f.hold) {
-            // When the store is back, one firing catches up, and the newest.
-            Some(Hold::Store) if !keeps_all => (1, Decision::StoreDown),
-            Some(Hold::Store) => (most, Decision::StoreDown),
+            Some(Hold::Store) => (most_in_outage, Decision::StoreDown),
             Some(Hold::StoreClock) => (most, Decision::Misfired),
+            // It may be for the store that they will wait.
+            Some(Hold::Answer) if self.running.is_empty() => {
+                (most.max(most_in_outage), Decision::Overlap)
+            }
             _ => (most, Decision::Overlap),
         };
-        self.waiting.push_back(fire_time);
+        self.waiting.push_back(waiting);
         let surplus = self.waiting.len().saturating_sub(most);
         self.waiting
             .drain(..surplus)
-            .map(|t| (t, decision))
+            .map(|waiting| (waiting.fire_time, decision))
             .collect()
     }
 
-    /// Puts `earlier` before the front `fire_time`, which waits for it. False if `fire_time` is not
-    /// the front any more.
-    pub(crate) fn step_back(&mut self, fire_time: DateTime<Utc>, earlier: DateTime<Utc>) -> bool {
-        if !self.leave(fire_time) {
+    /// Puts `earlier` before the front, which waits for it. False if `front` is not the front any
+    /// more.
+    pub(crate) fn step_back(&mut self, front: Waiting, earlier: DateTime<Utc>) -> bool {
+        if !self.leave(front.fire_time) {
             return false;
         }
-        self.waiting.push_front(fire_time);
+        self.waiting.push_front(front);
         self.front = Some(Front {
             fire_time: earlier,
             hold: Hold::Answer,
@@ -155,7 +166,7 @@ impl Slot {
     }
 
     /// The oldest firing that waits, if nothing is before it.
-    pub(crate) fn first_waiting(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn first_waiting(&self) -> Option<Waiting> {
         if self.front.is_some() {
             None
         } else {
@@ -166,7 +177,7 @@ impl Slot {
     /// Takes out all that wait but the newest.
     pub(crate) fn drop_all_but_newest(&mut self) -> Vec<DateTime<Utc>> {
         let older = self.waiting.len().saturating_sub(1);
-        self.waiting.drain(..older).collect()
+        self.waiting.drain(..older).map(|w| w.fire_time).collect()
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
@@ -175,7 +186,7 @@ impl Slot {
 
     /// Makes the first waiting one the front.
     pub(crate) fn promote_waiting(&mut self) {
-        if let Some(fire_time) = self.waiting.pop_front() {
+        if let Some(Waiting { fire_time, .. }) = self.waiting.pop_front() {
             self.front = Some(Front {
                 fire_time,
                 hold: Hold::Answer,
@@ -197,7 +208,7 @@ impl Slot {
         {
             waker.cancel();
         }
-        self.waiting.drain(..).collect()
+        self.waiting.drain(..).map(|w| w.fire_time).collect()
     }
 
     /// Asks the run that goes on to end, for the next one to take its place.
@@ -216,6 +227,9 @@ impl Slot {
     ) {
         let place = self.running.iter().position(|r| r.facts.run_id == run_id);
         if let Some(Running { facts, .. }) = place.map(|place| self.running.remove(place)) {
+            for waiting in &mut self.waiting {
+                waiting.since = at;
+            }
             self.last_run = Some(Box::new(LastRun {
                 run_id: facts.run_id,
                 fire_time: facts.fire_time,

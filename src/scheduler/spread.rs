@@ -4,6 +4,8 @@
 use std::ops::Deref;
 use std::time::Duration;
 
+use crate::schedule::Schedule;
+
 /// The part of `max` that is `name`'s: the same wherever and whenever it is asked, in whole
 /// milliseconds.
 pub(crate) fn part(name: &str, max: Duration) -> Duration {
@@ -15,7 +17,17 @@ pub(crate) fn part(name: &str, max: Duration) -> Duration {
 pub(crate) struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
-    pub(crate) fn of(text: &str) -> Self {
+    /// The same for all who fire a task at the same times.
+    pub(crate) fn of_schedule(schedule: &Schedule) -> Self {
+        Self::of(&format!("{schedule} {:?}", schedule.dst()))
+    }
+
+    /// The same for all who do so in as many parts.
+    pub(crate) fn of_parts(schedule: &Schedule, count: u32) -> Self {
+        Self::of(&format!("{schedule} {:?} in {count} parts", schedule.dst()))
+    }
+
+    fn of(text: &str) -> Self {
         let mut rest = hash(text);
         let mut digits = [b'0'; 16];
         for digit in digits.iter_mut().rev() {

@@ -11,13 +11,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::defence::{self, Defence};
 use crate::event::{Decision, Event};
-use crate::lock::{LastFired, RunStatus};
+use crate::lock::LastFired;
+use crate::scheduler::admit;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::spread;
 use crate::scheduler::timeline::{self, Timeline};
-use crate::task::{Policy, Recovery, TaskName};
+use crate::task::{Policy, TaskName};
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -53,6 +54,9 @@ pub(crate) struct Timer {
 struct Known {
     entry: Arc<Entry>,
     next: Option<Planned>,
+    /// The fire time whose run had not ended when the scheduler started, to be run again if its
+    /// instance died.
+    unfinished: Option<DateTime<Utc>>,
 }
 
 impl Known {
@@ -108,8 +112,13 @@ impl Timer {
 
     /// Puts a task into the timeline.
     fn adopt(&mut self, entry: Arc<Entry>, last: Option<LastFired>, now: DateTime<Utc>) {
+        let unfinished = entry.unfinished(last.as_ref());
         let next = first_fire_time(&entry, last, now);
-        self.tasks.push(Known { entry, next: None });
+        self.tasks.push(Known {
+            entry,
+            next: None,
+            unfinished,
+        });
         self.set_next(self.tasks.len() - 1, next);
     }
 
@@ -125,7 +134,7 @@ impl Timer {
         due: Option<DateTime<Utc>>,
         is_known: bool,
     ) {
-        let Some(Known { entry, next }) = self.tasks.get_mut(task) else {
+        let Some(Known { entry, next, .. }) = self.tasks.get_mut(task) else {
             return;
         };
         if let Some(old) = next.take() {
@@ -145,7 +154,10 @@ impl Timer {
             *next = Some(Planned { fire_time, start });
             let group = entry.policy.group.as_deref();
             let has_room = !self.engine.limits.apply_to(group);
-            let is_ahead = has_room && is_known && entry.can_be_armed();
+            // One that comes so soon is looked at when it is due: its predecessor was late.
+            let longest = TimeDelta::from_std(self.engine.lead.longest()).unwrap_or_default();
+            let is_far = self.last_look.is_none_or(|look| start - look.now > longest);
+            let is_ahead = has_room && is_known && is_far && entry.can_be_armed();
             match is_ahead && !self.engine.lead.longest().is_zero() {
                 true => self.ahead.insert(start, task),
                 false => self.timeline.insert(start, task),
@@ -213,8 +225,13 @@ impl Timer {
 
     fn take_rearms(&mut self) {
         for rearm in self.engine.take_rearms() {
-            let task = self.tasks.iter().position(|t| t.entry.key == rearm.task);
-            if let Some(task) = task {
+            let mut tasks = self.tasks.iter().enumerate();
+            let Some((task, known)) = tasks.find(|(_, t)| t.entry.key == rearm.task) else {
+                continue;
+            };
+            // A clock that was set back far has had all fire times computed anew.
+            let is_sooner = |next: Planned| rearm.fire_time < next.fire_time;
+            if known.entry.depends_on_runs() || known.next.is_none_or(is_sooner) {
                 self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
             }
         }
@@ -222,20 +239,35 @@ impl Timer {
 
     /// Fires what has come due of a task, and plans what comes next.
     fn fire(&mut self, task: usize, now: DateTime<Utc>, firings: &mut Vec<Firing>) {
-        let Some(Known { entry, next }) = self.tasks.get_mut(task) else {
+        let Some(Known {
+            entry,
+            next,
+            unfinished,
+        }) = self.tasks.get_mut(task)
+        else {
             return;
         };
         let Some(Planned { fire_time, start }) = next.take() else {
             return;
         };
         let entry = entry.clone();
+        let unfinished = unfinished.take().filter(|t| *t == fire_time);
         if entry.depends_on_runs() {
             // What comes next is found out when this one is settled.
             self.set_next(task, None);
             firings.push(Firing::new(entry, fire_time));
             return;
         }
+        let is_ahead = self.last_look.is_some_and(|look| start > look.now);
         let late = start - fire_time;
+        let mut first = fire_time;
+        if unfinished.is_some() && !is_ahead {
+            firings.push(Firing::unfinished(entry.clone(), fire_time));
+            match entry.schedule.next_after(fire_time) {
+                Some(next) => first = next,
+                None => return self.set_next(task, None),
+            }
+        }
         let Policy {
             misfire,
             misfire_threshold,
@@ -243,7 +275,7 @@ impl Timer {
         } = *entry.policy;
         let due = timeline::due(
             &entry.schedule,
-            fire_time,
+            first,
             now - late,
             misfire_threshold,
             misfire,
@@ -257,7 +289,6 @@ impl Timer {
                 holder: None,
             });
         }
-        let is_ahead = self.last_look.is_some_and(|look| start > look.now);
         firings.extend(due.fresh.into_iter().map(|t| match is_ahead {
             true => Firing::ahead(entry.clone(), t, start),
             false => Firing::new(entry.clone(), t),
@@ -335,23 +366,23 @@ fn first_fire_time(
             .and_then(|end| entry.schedule.next_after(end));
         return Some(after_last.map_or(now, |next| next.max(now)));
     }
+    // It may be for us to run it again: the lock knows whether somebody still does.
+    if let Some(fired) = entry.unfinished(last.as_ref())
+        && admit::lateness(fired, now) <= entry.longest_patience()
+        && let before = fired - TimeDelta::milliseconds(1)
+        && entry.schedule.next_after(before) == Some(fired)
+    {
+        return Some(fired);
+    }
     let threshold = TimeDelta::from_std(entry.patience()).unwrap_or_default();
     let Some(LastFired {
         fire_time: Some(fired),
-        status,
         ..
     }) = last.filter(|_| defence::holds(Defence::CatchUp))
     else {
         return entry.schedule.next_after(now);
     };
-    let has_died = matches!(status, RunStatus::Running | RunStatus::Cancelled);
-    let from = if has_died && entry.policy.recovery != Recovery::Skip {
-        // It may be for us to run it again: the lock knows whether somebody still does.
-        fired - TimeDelta::milliseconds(1)
-    } else {
-        fired
-    };
-    entry.schedule.next_after(from.max(now - threshold))
+    entry.schedule.next_after(fired.max(now - threshold))
 }
 
 /// Runs until the scheduler goes quiet.

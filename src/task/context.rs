@@ -55,7 +55,9 @@ impl RunContext {
         self.facts.run.fire_time
     }
 
-    /// Which attempt at this firing this is, from 1.
+    /// Which attempt at this firing this is, from 1: which grant of it, one more for each rerun after an
+    /// instance died, plus the retries within this run. A rerun of a run that was retried may repeat
+    /// numbers.
     pub fn attempt(&self) -> u32 {
         self.facts.run.attempt
     }

@@ -85,6 +85,9 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         lanes::each_lane_excludes_for_itself
         lanes::an_instant_is_taken_once_for_all_lanes
         lanes::a_repeated_claim_on_a_lane_gets_the_same_grant
+        lanes::a_repeated_claim_keeps_its_lane_when_another_was_granted_since
+        lanes::a_renewal_takes_its_lane_back_whoever_was_granted_another
+        lanes::without_lanes_a_renewal_takes_nothing_back_from_a_newer_grant
         leases::a_renewal_extends_a_lease
         leases::a_renewal_brings_a_lapsed_lease_back
         leases::a_renewal_after_a_takeover_is_lost
@@ -204,9 +207,14 @@ fn holds(condition: bool, what: impl FnOnce() -> String) -> Outcome {
 }
 
 fn already(owner: &str, status: RunStatus) -> Acquired {
+    already_at(1, owner, status)
+}
+
+fn already_at(attempt: u32, owner: &str, status: RunStatus) -> Acquired {
     Acquired::AlreadyFired {
         owner: owner.to_owned(),
         status,
+        attempt,
         spec: String::new(),
     }
 }

@@ -1,11 +1,13 @@
 //! The log lines that people search for, word for word, and the metric beside each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tasklock::{MemoryLock, Metrics, Policy, TaskError};
+use tasklock::testing::TestClock;
+use tasklock::{MemoryLock, Metrics, Policy, Scope, TaskError};
 
 use crate::support::lines::Lines;
-use crate::support::{Bench, pass};
+use crate::support::{Bench, START, pass};
 
 #[tokio::test(start_paused = true)]
 async fn metrics_that_are_folded_are_told_once() {
@@ -129,4 +131,81 @@ async fn a_registration_warns_of_a_spec_that_will_not_do_what_it_says() {
     ]);
     let text = lines.text();
     assert_eq!(text.matches("WARN").count(), 2, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overlap_says_where_the_task_runs() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let clock = Arc::new(TestClock::at(START));
+    let lock = MemoryLock::with_clock(clock.clone());
+    let fleet = ["host-a", "host-b"]
+        .map(|name| Bench::on(clock.clone(), lock.clone(), |b| b.instance_id(name)));
+    let long = |_| async {
+        pass(600.0).await;
+        Ok(())
+    };
+    fleet[0].task_with(
+        "t",
+        "0 * * * * *",
+        Duration::from_secs(999),
+        Policy::default(),
+        long,
+    );
+    fleet[0].start().await;
+    pass(61.0).await;
+    fleet[1].task_with(
+        "t",
+        "0 * * * * *",
+        Duration::from_secs(999),
+        Policy::default(),
+        long,
+    );
+    fleet[1].start().await;
+    pass(110.0).await;
+    let here = lines.one(&["DEBUG", "Task already running on this instance", " task=t"]);
+    assert!(!here.contains("holder"), "{here}");
+    lines.one(&[
+        "Task already running on another instance",
+        "holder=\"host-a\"",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_firing_that_is_lost_to_a_limit_is_warned_of() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let bench = Bench::with(
+        |clock| MemoryLock::with_clock(clock),
+        |builder| builder.max_concurrent(1),
+    );
+    for name in ["a", "b"] {
+        let long = Duration::from_secs(999);
+        bench.task_with(name, "0 * * * * *", long, Policy::default(), |_| async {
+            pass(600.0).await;
+            Ok(())
+        });
+    }
+    bench.start().await;
+    pass(125.0).await;
+    lines.one(&["WARN", "Task firing skipped", "decision=\"limited\""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_a_part_have_its_shard_and_others_have_none() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let bench = Bench::new();
+    let sharded = Policy::default().scope(Scope::Sharded(3));
+    let minute = Duration::from_secs(60);
+    let once = "@at 2026-11-21T10:00:01Z";
+    bench.task_with("parts", once, minute, sharded, |_| async { Ok(()) });
+    bench.task("whole", once, |_| async { Ok(()) });
+    bench.start().await;
+    pass(20.0).await;
+    for message in ["Task started", "Task completed"] {
+        let line = lines.one(&[message, " task=parts", " shard=2/3"]);
+        assert!(line.contains("task.shard=2/3"), "no span: {line}");
+        assert!(!lines.one(&[message, " task=whole"]).contains("shard"));
+    }
 }

@@ -900,3 +900,21 @@ async fn as_many_runs_go_on_beside_each_other_in_the_fleet_as_are_allowed() {
         assert_eq!(bench.seen.decisions("t").len(), 9);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn instances_that_divide_a_task_differently_notice_each_other() {
+    let (clock, lock) = clock_and_lock();
+    let fleet: Vec<Bench> = (0..2).map(|_| instance(&clock, lock.clone())).collect();
+    for (bench, parts) in fleet.iter().zip([4, 8]) {
+        let sharded = policy().scope(Scope::Sharded(parts));
+        bench.task_with("t", "*/10 * * * * *", seconds(60), sharded, |_| async {
+            Ok(())
+        });
+        bench.start().await;
+    }
+    pass(60.0).await;
+    // At the latest that one which is always second to claim a part.
+    let differs = |e: &Event| matches!(e, Event::SpecDiffers { is_new: true, .. });
+    let events = fleet.iter().flat_map(|bench| bench.seen.events());
+    assert!(events.into_iter().any(|event| differs(&event)));
+}

@@ -74,7 +74,8 @@ async fn eviction_is_a_warning_and_fails_the_check_of_those_who_deny_it() {
     let error = strict.check().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
     assert!(error.to_string().contains("noeviction"), "{error}");
-    assert!(strict.diagnose().await.unwrap().has_errors());
+    let diagnosis = strict.diagnose().await.unwrap();
+    assert_eq!(flaws(&diagnosis), [(Severity::Error, "eviction")]);
     let scheduler = Scheduler::builder().lock(strict).build().unwrap();
     assert!(scheduler.start().await.is_err());
 }
@@ -109,6 +110,9 @@ async fn what_a_user_may_not_ask_is_a_finding_and_no_failure() {
     let error = strict.check().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreDenied, "{error:?}");
     assert!(error.to_string().contains("INFO failed"), "{error}");
+    let diagnosis = strict.diagnose().await.unwrap();
+    let both = [(Severity::Warning, "info"), (Severity::Error, "rights")];
+    assert_eq!(flaws(&diagnosis), both);
 
     let diagnosis = lock("mute").build().unwrap().diagnose().await.unwrap();
     assert_eq!(flaws(&diagnosis), [(Severity::Error, "rights")]);

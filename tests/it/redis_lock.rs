@@ -325,6 +325,7 @@ async fn a_run_that_outlives_the_stores_data_keeps_its_instant_taken() {
     let already = Acquired::AlreadyFired {
         owner: "host:1:a".to_owned(),
         status: RunStatus::Succeeded,
+        attempt: 1,
         spec: String::new(),
     };
     assert_eq!(lock.acquire(&again).await.unwrap(), already);

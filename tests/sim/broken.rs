@@ -103,6 +103,7 @@ impl Lock for Broken {
             return Ok(Acquired::AlreadyFired {
                 owner: "nobody".to_owned(),
                 status: RunStatus::Succeeded,
+                attempt: 1,
                 spec: String::new(),
             });
         }

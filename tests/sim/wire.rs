@@ -111,8 +111,14 @@ pub fn acquired(answer: &Acquired) -> String {
             g.attempt(),
             g.remaining().as_millis()
         ),
-        Acquired::AlreadyFired { owner, status, .. } => {
-            format!("already_fired,{owner},{}", number(status, &STATUSES))
+        Acquired::AlreadyFired {
+            owner,
+            status,
+            attempt,
+            ..
+        } => {
+            let status = number(status, &STATUSES);
+            format!("already_fired,{owner},{status},{attempt}")
         }
         Acquired::Superseded { last } => format!("superseded,{}", last.timestamp_millis()),
         Acquired::Burned => "burned".to_owned(),
@@ -150,6 +156,7 @@ pub fn read_acquired(item: &str, claim: &Claim) -> Acquired {
         "already_fired" => Acquired::AlreadyFired {
             owner: f[1].to_owned(),
             status: STATUSES[f[2].parse::<usize>().unwrap()],
+            attempt: f[3].parse().unwrap(),
             spec: String::new(),
         },
         "superseded" => Acquired::Superseded {

@@ -1,7 +1,7 @@
 -- Claims firings: one call, n tasks, handled one after the other.
 -- KEYS  per task: lock, state
 -- ARGV  per task: token, instant_ms, ttl_s, early_ms, late_ms, keep_ms, max_attempts, owner, delay_ms
---       (-1 for none), pause_after (0 for never), spec
+--       (-1 for none), pause_after (0 for never), spec, 1 if it has several lanes
 -- reply: {now_us, {{code, n1, n2, attempt, status, owner, spec, instant}, ...}}: the last two as they were
 -- in the state before; codes in docs/lock-protocol.md
 -- state: prev|inst|fence|status|attempt|ttl_ms|ended|fails|spec|token|owner
@@ -13,11 +13,11 @@ local function digits(n)                          -- Lua would write 1.79e+15 fo
   return string.format('%.0f', n)
 end
 for i = 1, #KEYS, 2 do
-  local a = (i - 1) / 2 * 11
+  local a = (i - 1) / 2 * 12
   local lk, sk, tok, inst, ttl = KEYS[i], KEYS[i + 1], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3]
   local early, late, keep = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6]
   local max, me, delay = tonumber(ARGV[a + 7]), ARGV[a + 8], tonumber(ARGV[a + 9])
-  local pause, spec = tonumber(ARGV[a + 10]), ARGV[a + 11]
+  local pause, spec, lanes = tonumber(ARGV[a + 10]), ARGV[a + 11], ARGV[a + 12] == '1'
   local v = redis.call('MGET', lk, sk)            -- MGET never raises WRONGTYPE
   local cur, pi, li, f, st, at, lms, en, fl, sp, lt, lo = v[1]
   if v[2] then
@@ -53,6 +53,12 @@ for i = 1, #KEYS, 2 do
     else
       r = {6, 0, 0, att, st, lo}
     end
+  elseif lanes and last and inst < last and cur == tok and lt ~= tok then
+    -- The same, and another lane was granted since: the lane is still ours. Our token is not known any
+    -- more; both that follow are new, so that the other may be repeated too.
+    local nf = math.max(tonumber(f) + 2, us)
+    redis.call('SET', sk, table.concat({pi, li, digits(nf), st, at, lms, en, fl, sp, lt, lo}, '|'), 'PX', keep)
+    r = {1, nf - 1, left(), 1, 'R', me}
   elseif last and inst < last and delay < 0 then
     left()
     r = {3, last, 0, att, st, lo}

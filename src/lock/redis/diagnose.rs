@@ -89,7 +89,12 @@ pub(super) async fn diagnose(
     facts.clock = time(reply).map(|store| ClockOffset::new(store, sent, took));
 
     facts.judge(demands, diagnosis);
-    match check::check(channel, keys, demands, probe).await {
+    let demands = check::Demands {
+        // A policy that is known has been judged.
+        no_eviction: demands.no_eviction && facts.memory.is_none(),
+        ..demands.clone()
+    };
+    match check::check(channel, keys, &demands, probe).await {
         Ok(()) => diagnosis.add(Severity::Ok, "rights", "all that the lock does is allowed"),
         Err(error) if error.kind() == ErrorKind::StoreUnavailable => return Err(error),
         Err(error) if error.kind() == ErrorKind::StoreAmbiguous => return Err(error),

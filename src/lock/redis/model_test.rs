@@ -58,6 +58,7 @@ struct NewClaim {
     delay_ms: Option<u64>,
     pause_after: Option<u32>,
     lane: u32,
+    lanes: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -122,10 +123,11 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
         prop::sample::select(vec![3600, 3600, 3600, 30]),
         prop::sample::select(vec![None, None, Some(0), Some(10), Some(7_200_000)]),
         prop::sample::select(vec![None, None, None, Some(1), Some(2)]),
-        prop::sample::select(vec![0, 0, 0, 1]),
+        prop::sample::select(vec![(0, 1), (0, 1), (0, 2), (1, 2)]),
     )
         .prop_map(
-            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms, pause_after, lane)| {
+            |(owner, instant, max_attempts, is_due, ttl, late, delay_ms, pause_after, lanes)| {
+                let (lane, lanes) = lanes;
                 NewClaim {
                     owner,
                     instant,
@@ -136,6 +138,7 @@ fn new_claim() -> impl Strategy<Value = NewClaim> {
                     delay_ms,
                     pause_after,
                     lane,
+                    lanes,
                 }
             },
         )
@@ -178,7 +181,8 @@ impl Play {
         .with_late(Duration::from_secs(new.late))
         .with_max_attempts(new.max_attempts)
         .with_spec(["", "5a", "6b"][new.owner])
-        .with_lane(new.lane);
+        .with_lane(new.lane)
+        .with_lanes(new.lanes);
         let claim = match new.pause_after {
             Some(failures) => claim.with_pause_after(failures),
             None => claim,

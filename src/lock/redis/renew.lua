@@ -1,24 +1,27 @@
 -- Extends leases: one call, n tasks.
 -- KEYS  per task: lock, state
--- ARGV  per task: token, instant_ms, ttl_s, fence, keep_ms, attempt, owner, spec
+-- ARGV  per task: token, instant_ms, ttl_s, fence, keep_ms, attempt, owner, spec, 1 if it has several lanes
 -- reply: {now_us, {{code, known, owner}, ...}}: 0 extended, 1 reasserted, 2 lost (to owner, if known)
 local t = redis.call('TIME')
 local out = {}
 for i = 1, #KEYS, 2 do
-  local a = (i - 1) * 4
+  local a = (i - 1) / 2 * 9
   local lk, sk, tok, ttl = KEYS[i], KEYS[i + 1], ARGV[a + 1], ARGV[a + 3]
   local v = redis.call('MGET', lk, sk)
-  local cur, st, lt, lo = v[1]
+  local cur, pi, li, f, st, en, fl, lt, lo = v[1]
   if v[2] then
-    st, lt, lo = string.match(v[2], '^%d+|%d+|%d+|([RSFTCA])|%d+|%d+|%d+|%d+|[^|]*|([^|]*)|(.*)$')
+    pi, li, f, st, en, fl, lt, lo = string.match(v[2],
+      '^(%d+)|(%d+)|(%d+)|([RSFTCA])|%d+|%d+|(%d+)|(%d+)|[^|]*|([^|]*)|(.*)$')
   end
+  local other = lt and lt ~= tok and ARGV[a + 9] == '1'
   local r
   if cur == tok then
     redis.call('EXPIRE', lk, ttl)
     r = {0, 0, ''}
   -- A state that says anything but "running, ours" is what stops a delayed renewal from bringing a
-  -- released lock back to life.
-  elseif not cur and ((lt == tok and st == 'R') or not v[2])
+  -- released lock back to life. Of several lanes a free one can be taken back, whoever was granted
+  -- another one since: no more go on than there are lanes.
+  elseif not cur and ((lt == tok and st == 'R') or not v[2] or other)
       and redis.call('SET', lk, tok, 'NX', 'EX', ttl) then
     r = {1, 0, ''}
   elseif lt and lt ~= tok then
@@ -26,9 +29,16 @@ for i = 1, #KEYS, 2 do
   else
     r = {2, 0, ''}
   end
-  if r[1] < 2 and not v[2] then                   -- the store lost its data: bring the state back
-    redis.call('SET', sk, table.concat({'0', ARGV[a + 2], ARGV[a + 4], 'R', ARGV[a + 6],
-      string.format('%.0f', ttl * 1000), '0', '0', ARGV[a + 8], tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
+  local last, fence = '0', ARGV[a + 4]
+  if other then
+    last = st == 'A' and pi or li
+    fence = string.format('%.0f', math.max(tonumber(f), tonumber(fence)))
+  end
+  -- The store lost its data: bring the state back, also over that of a run of an earlier instant.
+  if r[1] < 2 and not v[2] or r[1] == 1 and other and tonumber(last) < tonumber(ARGV[a + 2]) then
+    redis.call('SET', sk, table.concat({last, ARGV[a + 2], fence, 'R', ARGV[a + 6],
+      string.format('%.0f', ttl * 1000), other and en or '0', other and fl or '0', ARGV[a + 8], tok,
+      ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
   end
   out[#out + 1] = r
 end

@@ -31,12 +31,19 @@ pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
         claim.delay.map_or_else(|| "-1".to_owned(), millis),
         claim.pause_after.unwrap_or_default().to_string(),
         claim.spec().to_owned(),
+        flag(claim.lanes() > 1),
     ];
     request(keys, claim.task(), claim.lane, args)
 }
 
 pub(super) fn renew_request(keys: &Keys, grant: &Grant) -> Request {
-    request(keys, grant.task(), grant.lane, grant_args(grant))
+    let mut args = grant_args(grant);
+    args.push(flag(grant.lanes > 1));
+    request(keys, grant.task(), grant.lane, args)
+}
+
+fn flag(is_set: bool) -> String {
+    u8::from(is_set).to_string()
 }
 
 pub(super) fn release_request(keys: &Keys, grant: &Grant, completion: Completion) -> Request {
@@ -107,6 +114,7 @@ pub(super) fn acquired(claim: &Claim, entry: &[Value]) -> Option<Acquired> {
         2 => Acquired::AlreadyFired {
             owner: text(owner)?,
             status: RunStatus::from_letter(&text(status)?)?,
+            attempt: u32::try_from(int(attempt)?).ok()?,
             spec: text(spec)?,
         },
         3 => Acquired::Superseded {

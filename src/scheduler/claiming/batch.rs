@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
 use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Decision, Event};
@@ -12,7 +10,7 @@ use crate::lock::lease::Lease;
 use crate::lock::{Acquired, Claim, Completion, FencingToken, Grant, Lock, Token};
 use crate::scheduler::SchedulerState;
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
-use crate::scheduler::claiming::line::{Firing, claim_together, settle};
+use crate::scheduler::claiming::line::{Firing, announce_failure, run_locally, settle};
 use crate::scheduler::claiming::{after, holder, startup};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
@@ -84,6 +82,7 @@ impl<'a> Batch<'a> {
         let (due, later): (Vec<Open>, Vec<Open>) =
             self.open.drain(..).partition(|open| open.ask_at <= sent_at);
         self.open = later;
+        let due = self.with_places(due);
         let count = due.len();
         let mut has_answered = false;
         let mut due = due.into_iter().peekable();
@@ -99,11 +98,31 @@ impl<'a> Batch<'a> {
                 }
             }
         }
+        firing::wake_another_thread();
         if has_answered {
             let took = clock.monotonic().saturating_sub(sent_at);
             self.engine.lead.note(count, took);
         }
         sent_at
+    }
+
+    /// Those of `due` that have a place among the runs. One that gave its place back, while it waited
+    /// for the store, may have to wait for another.
+    fn with_places(&mut self, due: Vec<Open>) -> Vec<Open> {
+        let mut ready = Vec::with_capacity(due.len());
+        for mut open in due {
+            if self.engine.limits.reserve(&mut open.firing) {
+                ready.push(open);
+                continue;
+            }
+            let (hold, too_late) = match self.engine.health.store_down_since() {
+                Some(_) => (Hold::Store, Decision::StoreDown),
+                None => (Hold::Answer, Decision::Limited),
+            };
+            let wait = open.retry_after;
+            self.open.extend(self.ask_again(open, wait, hold, too_late));
+        }
+        ready
     }
 
     /// Settles a firing by the lock's answer, or returns it to be claimed again.
@@ -131,10 +150,11 @@ impl<'a> Batch<'a> {
             Ok(Acquired::AlreadyFired {
                 owner,
                 status,
+                attempt,
                 spec,
             }) => {
                 note_spec(engine, &firing.entry, &spec, Some(&owner));
-                if holder::watch(engine, open, &owner, status).is_some() {
+                if holder::watch(engine, open, &owner, (status, attempt)).is_some() {
                     let owner = Some(owner.into());
                     settle(engine, &firing, Decision::FiredElsewhere, owner);
                 }
@@ -158,7 +178,9 @@ impl<'a> Batch<'a> {
                 }
                 None => holder::wait(engine, open, found),
             },
-            Ok(Acquired::FinishEarlier { fire_time }) => finish_earlier(engine, &firing, fire_time),
+            Ok(Acquired::FinishEarlier { fire_time }) => {
+                holder::finish_earlier(engine, &firing, fire_time);
+            }
             Ok(Acquired::Paused { .. }) => settle(engine, &firing, Decision::Paused, None),
             Ok(Acquired::InDoubt) => open.give_up(engine, Decision::StoreDown),
             Ok(Acquired::Delayed { .. }) => settle(engine, &firing, Decision::Overlap, None),
@@ -235,15 +257,23 @@ impl<'a> Batch<'a> {
     /// Keeps a firing for another claim after `wait`, unless that is too late for it.
     fn ask_again(
         &self,
-        open: Open,
+        mut open: Open,
         wait: Duration,
         hold: Hold,
         too_late: Decision,
     ) -> Option<Open> {
         let clock = &self.engine.settings.clock;
-        if open.firing.is_misfired(clock.now()) {
+        let is_too_late = match hold {
+            Hold::Store => open.firing.has_asked_enough(self.engine),
+            _ => open.firing.is_misfired(clock.now()),
+        };
+        if is_too_late {
             open.give_up(self.engine, too_late);
             return None;
+        }
+        if matches!(hold, Hold::Store) {
+            // Others may run while it waits.
+            open.firing.permit = None;
         }
         if !open.firing.entry.slot().hold(open.firing.fire_time, hold) {
             return None;
@@ -262,22 +292,22 @@ impl<'a> Batch<'a> {
 }
 
 impl Open {
-    fn give_up(self, engine: &Arc<Engine>, decision: Decision) {
+    /// Gives a claim back that may have been granted.
+    pub(super) fn take_back(&self, engine: &Arc<Engine>) {
         if self.is_ambiguous {
             let unknown = Grant::new(&self.claim, FencingToken::new(0), 1, Duration::ZERO);
             take_back(engine, unknown, Completion::Abandoned);
         }
+    }
+
+    pub(super) fn give_up(self, engine: &Arc<Engine>, decision: Decision) {
+        self.take_back(engine);
         let then = self.firing.entry.policy.on_store_down;
         if decision == Decision::StoreDown && then == OnStoreDown::RunLocally {
-            return firing::start_unlocked(engine, &self.firing);
+            return run_locally(engine, self.firing);
         }
-        if decision == Decision::StoreDown && then == OnStoreDown::Fail {
-            engine.announce(&Event::FiringFailed {
-                task: self.firing.entry.name.clone(),
-                fire_time: self.firing.fire_time,
-                error: "its lock's store could not be asked in time, or was replaced meanwhile"
-                    .into(),
-            });
+        if decision == Decision::StoreDown {
+            announce_failure(engine, &self.firing.entry, self.firing.fire_time);
         }
         settle(engine, &self.firing, decision, None);
     }
@@ -286,7 +316,7 @@ impl Open {
 fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let entry = &firing.entry;
     let token = Token::from_bits(engine.random());
-    let late = entry.patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
+    let late = entry.longest_patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
     let instance = &engine.settings.instance;
     let claim = Claim::new(entry.key.clone(), firing.fire_time, token, instance)
         .with_ttl(entry.policy.lease_ttl)
@@ -299,6 +329,10 @@ fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let claim = match may_run_twice {
         true => claim,
         false => claim.with_at_most_once(),
+    };
+    let claim = match entry.policy.overlap {
+        Overlap::Allow(lanes) => claim.with_lanes(lanes),
+        _ => claim,
     };
     let claim = match entry.policy.pause_after {
         Some(failures) => claim.with_pause_after(failures),
@@ -330,21 +364,6 @@ fn note_spec(engine: &Engine, entry: &Entry, spec: &str, owner: Option<&str>) {
         owner: owner.map(Into::into),
         is_new,
     });
-}
-
-/// An earlier firing died unfinished and is to be run again first; this one waits behind it.
-fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
-    if firing.entry.slot().step_back(firing.fire_time, earlier) {
-        let entry = firing.entry.clone();
-        let rerun = Firing {
-            fire_time: earlier,
-            is_rerun: true,
-            starts_at: None,
-            permit: firing.permit.clone(),
-            entry,
-        };
-        claim_together(engine, vec![rerun]);
-    }
 }
 
 /// The second and last claim of a firing that found the lock held.

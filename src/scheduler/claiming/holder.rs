@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Decision;
-use crate::lock::{Acquired, Holder, Lock, RunStatus};
+use crate::lock::{Acquired, Holder, LastFired, Lock, RunStatus};
 use crate::scheduler::claiming::batch::{Open, claim_after_holder, go_on};
-use crate::scheduler::claiming::line::settle;
+use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY};
+use crate::scheduler::claiming::line::{Firing, claim_together, settle};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::slot::Hold;
 use crate::task::{Misfire, Overlap, Recovery};
@@ -25,6 +27,7 @@ const FIRST_WATCH: Duration = Duration::from_secs(1);
 /// The lock is held: another run of the task goes on, or its owner is dead and its lease has not ended
 /// yet.
 pub(super) fn wait(engine: &Arc<Engine>, mut open: Open, holder: Holder) {
+    open.firing.note_other_run(engine.settings.clock.now());
     let policy = &open.firing.entry.policy;
     let owner: Option<Arc<str>> = holder.owner.map(Into::into);
     if matches!(policy.misfire, Misfire::RunAll(_)) {
@@ -47,20 +50,28 @@ pub(super) fn wait(engine: &Arc<Engine>, mut open: Open, holder: Holder) {
 /// watched; returned if there is nothing to watch for.
 pub(super) fn watch(
     engine: &Arc<Engine>,
-    open: Open,
+    mut open: Open,
     owner: &str,
-    status: RunStatus,
+    (status, attempt): (RunStatus, u32),
 ) -> Option<Open> {
-    let is_over = !matches!(status, RunStatus::Running | RunStatus::Cancelled);
-    if open.firing.entry.policy.recovery == Recovery::Skip || open.firing.is_rerun || is_over {
+    let is_rerun = open.firing.is_rerun || !open.firing.entry.reruns();
+    if is_rerun || !may_be_granted(&open, status, attempt) {
         return Some(open);
     }
+    open.firing.is_unfinished = true;
     let owner: Option<Arc<str>> = Some(owner.into());
     let decision = Decision::FiredElsewhere;
     if let Some((open, waker)) = hold(engine, open, &owner, decision) {
         spawn(engine, open, owner, Some(waker), decision);
     }
     None
+}
+
+/// Whether a firing that was taken before may be granted again: should its instance be dead, if it
+/// still counts as running; otherwise when its lock is free.
+fn may_be_granted(open: &Open, status: RunStatus, attempt: u32) -> bool {
+    matches!(status, RunStatus::Running | RunStatus::Cancelled)
+        && attempt < open.claim.max_attempts()
 }
 
 /// Makes a firing one that a newer one may take the place of; if there is a newer one, it ends here.
@@ -90,6 +101,7 @@ fn hold(
     for fire_time in older {
         engine.decide(entry, fire_time, Decision::Overlap, None);
     }
+    open.take_back(engine);
     settle(engine, &open.firing, decision, owner.clone());
     None
 }
@@ -118,6 +130,8 @@ async fn ask_until_over(
     let longest = open.firing.entry.policy.lease_ttl / 2;
     let mut pause = if is_watching { FIRST_WATCH } else { POLL };
     let mut open = open;
+    // What it ends with if that takes too long.
+    let mut too_late = decision;
     loop {
         let displaced = async {
             match &waker {
@@ -129,9 +143,10 @@ async fn ask_until_over(
             biased;
             () = engine.quiet.cancelled() => {
                 let decision = if is_watching { decision } else { Decision::Draining };
+                open.take_back(engine);
                 return settle(engine, &open.firing, decision, owner);
             }
-            () = displaced => return,
+            () = displaced => return open.take_back(engine),
             () = tokio::time::sleep(pause) => {}
         }
         if is_watching {
@@ -141,10 +156,21 @@ async fn ask_until_over(
         if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
-        if open.firing.is_misfired(engine.settings.clock.now()) {
-            return settle(engine, &open.firing, decision, owner);
+        let is_too_late = match too_late {
+            Decision::StoreDown => open.firing.has_asked_enough(engine),
+            _ => open.firing.is_misfired(engine.settings.clock.now()),
+        };
+        if is_too_late {
+            if too_late == decision {
+                open.take_back(engine);
+                return settle(engine, &open.firing, decision, owner);
+            }
+            return open.give_up(engine, too_late);
         }
         if !engine.limits.reserve(&mut open.firing) {
+            if !is_watching {
+                too_late = Decision::Limited;
+            }
             match rehold(engine, open, &owner, waker, decision) {
                 Some(again) => (open, waker) = again,
                 None => return,
@@ -155,9 +181,9 @@ async fn ask_until_over(
         let answer = engine.lock.acquire(&open.claim).await;
         let goes_on = match &answer {
             Ok(Acquired::Held(_)) => true,
-            Ok(Acquired::AlreadyFired { status, .. }) => {
-                is_watching && matches!(status, RunStatus::Running | RunStatus::Cancelled)
-            }
+            Ok(Acquired::AlreadyFired {
+                status, attempt, ..
+            }) => is_watching && may_be_granted(&open, *status, *attempt),
             Err(error) => error.is_transient(),
             _ => false,
         };
@@ -165,6 +191,14 @@ async fn ask_until_over(
             return go_on(engine, open, answer, sent_at).await;
         }
         open.is_ambiguous |= answer.is_err();
+        match &answer {
+            Err(_) if !is_watching => too_late = Decision::StoreDown,
+            Ok(Acquired::Held(_)) => {
+                open.firing.note_other_run(engine.settings.clock.now());
+                too_late = decision;
+            }
+            _ => too_late = decision,
+        }
         match rehold(engine, open, &owner, waker, decision) {
             Some(again) => (open, waker) = again,
             None => return,
@@ -187,6 +221,45 @@ fn rehold(
     Some((open, None))
 }
 
+/// Reads how the last run of a firing's task has come along, again and again while the store is
+/// down. `None` if the firing has ended over it.
+async fn read(engine: &Arc<Engine>, open: Open) -> Option<(Open, Option<LastFired>)> {
+    let Firing {
+        entry, fire_time, ..
+    } = &open.firing;
+    let mut pause = FIRST_RETRY;
+    loop {
+        let is_held = entry.slot().hold(*fire_time, Hold::Answer);
+        if !is_held {
+            open.take_back(engine);
+            return None;
+        }
+        let answer = engine
+            .lock
+            .last_fired(std::slice::from_ref(&entry.key))
+            .await;
+        match answer {
+            Ok(last) => return Some((open, last.into_iter().next().flatten())),
+            Err(error) => {
+                if open.firing.has_asked_enough(engine) || !error.is_transient() {
+                    open.give_up(engine, Decision::StoreDown);
+                    return None;
+                }
+            }
+        }
+        entry.slot().hold(*fire_time, Hold::Store);
+        tokio::select! {
+            biased;
+            () = engine.quiet.cancelled() => {
+                open.give_up(engine, Decision::Draining);
+                return None;
+            }
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
 /// Waits for the end of the other run's lease. If its owner is dead, this firing runs; otherwise it
 /// overlaps.
 fn give_way(
@@ -199,7 +272,12 @@ fn give_way(
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move {
-        let grace = open.firing.entry.patience();
+        let entry = open.firing.entry.clone();
+        let grace = match entry.reruns() {
+            // A run that died is to be run again, though this one be too late by then.
+            true => entry.longest_patience(),
+            false => entry.patience(),
+        };
         // A little later than the lease's end, and not all instances at once.
         let after = Duration::from_millis(10 + (engine.random() % 40) as u64);
         let wait = remaining.map_or(grace, |left| left.min(grace)) + after;
@@ -215,11 +293,11 @@ fn give_way(
         if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
-        let name = open.firing.entry.key.clone();
-        let Ok(last) = engine.lock.last_fired(&[name]).await else {
-            return settle(&engine, &open.firing, Decision::StoreDown, owner);
+        let Some((read, last)) = read(&engine, open).await else {
+            return;
         };
-        let status = last.into_iter().next().flatten().map(|last| last.status);
+        open = read;
+        let status = last.as_ref().map(|last| last.status);
         let is_in_time = !open.firing.is_misfired(engine.settings.clock.now());
         let may_be_free = match status {
             Some(RunStatus::Running | RunStatus::Abandoned) => true,
@@ -227,6 +305,13 @@ fn give_way(
             Some(RunStatus::Cancelled) => open.firing.entry.policy.recovery != Recovery::Skip,
             _ => false,
         };
+        let earlier = last.and_then(|last| last.fire_time);
+        if let Some(earlier) = earlier.filter(|t| entry.reruns() && *t < fire_time)
+            && may_be_free
+            && !is_in_time
+        {
+            return finish_earlier(&engine, &open.firing, earlier);
+        }
         while !engine.limits.reserve(&mut open.firing) {
             if open.firing.is_misfired(engine.settings.clock.now()) {
                 return settle(&engine, &open.firing, Decision::Limited, owner);
@@ -246,4 +331,17 @@ fn give_way(
             settle(&engine, &open.firing, Decision::Overlap, owner);
         }
     });
+}
+
+/// An earlier firing died unfinished and is to be run again first; this one waits behind it.
+pub(super) fn finish_earlier(engine: &Arc<Engine>, firing: &Firing, earlier: DateTime<Utc>) {
+    let front = firing.as_waiting();
+    if firing.entry.slot().step_back(front, earlier) {
+        let rerun = Firing {
+            is_rerun: true,
+            permit: firing.permit.clone(),
+            ..Firing::unfinished(firing.entry.clone(), earlier)
+        };
+        claim_together(engine, vec![rerun]);
+    }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::defence::{self, Defence};
 use crate::error::Error;
-use crate::event::Decision;
+use crate::event::{Decision, Event};
 use crate::lock::Acquired;
 use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::claiming::after;
@@ -16,8 +16,8 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::limits::Permit;
 use crate::scheduler::registry::Entry;
-use crate::scheduler::slot::Slot;
-use crate::task::{Misfire, Scope};
+use crate::scheduler::slot::{Hold, Slot, Waiting};
+use crate::task::{OnStoreDown, Scope};
 
 /// One occurrence of a task.
 #[derive(Debug, Clone)]
@@ -26,6 +26,12 @@ pub(crate) struct Firing {
     pub(crate) fire_time: DateTime<Utc>,
     /// It was taken before by an instance that died, and decided here then.
     pub(crate) is_rerun: bool,
+    /// Its instance may have died, so that it may be run again: by then it may be old.
+    pub(crate) is_unfinished: bool,
+    /// When it could first have started: its fire time, or the end of a run that it waited for.
+    pub(crate) since: DateTime<Utc>,
+    /// It runs without asking the lock, whose store is down.
+    pub(crate) is_local: bool,
     /// When its run starts, if its lock is asked before.
     pub(crate) starts_at: Option<DateTime<Utc>>,
     /// Its place among the runs that may go on at once; it needs one to be claimed.
@@ -38,6 +44,9 @@ impl Firing {
             entry,
             fire_time,
             is_rerun: false,
+            is_unfinished: false,
+            since: fire_time,
+            is_local: false,
             starts_at: None,
             permit: None,
         }
@@ -52,6 +61,36 @@ impl Firing {
         Self {
             starts_at: Some(starts_at),
             ..Self::new(entry, fire_time)
+        }
+    }
+
+    /// One that an instance has taken that may have died.
+    pub(crate) fn unfinished(entry: Arc<Entry>, fire_time: DateTime<Utc>) -> Self {
+        Self {
+            is_unfinished: true,
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    /// One that waited for those before it.
+    fn of(entry: Arc<Entry>, Waiting { fire_time, since }: Waiting) -> Self {
+        Self {
+            since: if entry.queues() { since } else { fire_time },
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    pub(super) fn as_waiting(&self) -> Waiting {
+        Waiting {
+            fire_time: self.fire_time,
+            since: self.since,
+        }
+    }
+
+    /// Another run goes on. By its policy it may be waited for, however long that takes.
+    pub(super) fn note_other_run(&mut self, now: DateTime<Utc>) {
+        if self.entry.queues() {
+            self.since = now;
         }
     }
 
@@ -71,8 +110,21 @@ impl Firing {
         }
     }
 
+    /// Whether it has waited for the store for as long as it may: since it could have started, or since
+    /// its fire time if the store has been down for as long.
+    pub(super) fn has_asked_enough(&self, engine: &Engine) -> bool {
+        let now = engine.settings.clock.now();
+        let patience = self.entry.patience();
+        let is_long = |since| admit::lateness(since, now) > patience;
+        let is_old = is_long(self.fire_time) && !self.is_unfinished;
+        self.is_misfired(now) || is_old && engine.health.store_down_since().is_some_and(is_long)
+    }
+
     pub(super) fn is_misfired(&self, now: DateTime<Utc>) -> bool {
-        admit::lateness(self.fire_time, now) > self.entry.patience()
+        let Self { entry, since, .. } = self;
+        let is_over = admit::lateness(self.fire_time, now) > entry.longest_patience();
+        let is_late = admit::lateness(*since, now) > entry.patience();
+        (is_over && !self.is_local) || (is_late && !self.is_unfinished)
     }
 }
 
@@ -102,9 +154,10 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
         entry, fire_time, ..
     } = firing;
     let mut decided = Vec::new();
-    let may_claim = {
+    let (may_claim, runs_here) = {
         let mut slot = entry.slot();
-        match admit::admit(facts(engine, entry, &slot, *fire_time)) {
+        let runs_here = !slot.running.is_empty();
+        let may_claim = match admit::admit(facts(engine, firing, &slot)) {
             Admission::Decide(decision) => {
                 decided.push((*fire_time, decision));
                 false
@@ -114,24 +167,29 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
                 if admission == Admission::Replace {
                     slot.replace_running();
                 }
-                let keeps_all = matches!(entry.policy.misfire, Misfire::RunAll(_));
-                decided = slot.wait(*fire_time, entry.queue(), keeps_all);
+                let (most, most_in_outage) = (entry.queue(), entry.queue_in_outage());
+                decided = slot.wait(firing.as_waiting(), most, most_in_outage);
                 false
             }
-        }
+        };
+        (may_claim, runs_here)
     };
     for (fire_time, decision) in decided {
-        let holder = (decision == Decision::Overlap).then(|| engine.settings.instance.clone());
+        if decision == Decision::StoreDown {
+            announce_failure(engine, entry, fire_time);
+        }
+        let is_local = runs_here && decision == Decision::Overlap;
+        let holder = is_local.then(|| engine.settings.instance.clone());
         engine.decide(entry, fire_time, decision, holder);
     }
     may_claim
 }
 
-fn facts(engine: &Engine, entry: &Entry, slot: &Slot, fire_time: DateTime<Utc>) -> Facts {
+fn facts(engine: &Engine, firing: &Firing, slot: &Slot) -> Facts {
+    let entry = &firing.entry;
     Facts {
-        fire_time,
-        now: engine.settings.clock.now(),
-        patience: entry.patience(),
+        fire_time: firing.fire_time,
+        is_misfired: firing.is_misfired(engine.settings.clock.now()),
         spread: entry.spread,
         is_draining: engine.quiet.is_cancelled(),
         overlap: entry.policy.overlap,
@@ -143,24 +201,27 @@ fn facts(engine: &Engine, entry: &Entry, slot: &Slot, fire_time: DateTime<Utc>) 
 /// The firings of `entry` that wait get their turn: what was before them is settled.
 pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
     loop {
-        let (fire_time, admission) = {
+        let (firing, admission) = {
             let mut slot = entry.slot();
-            let Some(fire_time) = slot.first_waiting() else {
+            let Some(waiting) = slot.first_waiting() else {
                 return;
             };
-            let admission = admit::admit(facts(engine, entry, &slot, fire_time));
+            let firing = Firing::of(entry.clone(), waiting);
+            let admission = admit::admit(facts(engine, &firing, &slot));
             match admission {
                 Admission::Wait | Admission::Replace => return,
                 Admission::Claim => slot.promote_waiting(),
                 Admission::Decide(_) => slot.drop_waiting(),
             }
-            (fire_time, admission)
+            (firing, admission)
         };
         if let Admission::Decide(decision) = admission {
-            engine.decide(entry, fire_time, decision, None);
+            let is_local = decision == Decision::Overlap;
+            let holder = is_local.then(|| engine.settings.instance.clone());
+            engine.decide(entry, firing.fire_time, decision, holder);
             continue;
         }
-        return claim_together(engine, vec![Firing::new(entry.clone(), fire_time)]);
+        return claim_together(engine, vec![firing]);
     }
 }
 
@@ -180,10 +241,13 @@ pub(crate) fn claim_those_ready(engine: &Arc<Engine>) {
 }
 
 fn claim_admitted(engine: &Arc<Engine>, firings: Vec<Firing>) {
-    let is_local = |f: &Firing| f.entry.policy.scope == Scope::EveryInstance;
+    let is_local = |f: &Firing| f.is_local || f.entry.policy.scope == Scope::EveryInstance;
     let (local, firings): (Vec<_>, Vec<_>) = firings.into_iter().partition(is_local);
-    for firing in local {
-        firing::start_unlocked(engine, &firing);
+    if !local.is_empty() {
+        for firing in local {
+            firing::start_unlocked(engine, &firing);
+        }
+        firing::wake_another_thread();
     }
     if firings.is_empty() {
         return;
@@ -191,6 +255,33 @@ fn claim_admitted(engine: &Arc<Engine>, firings: Vec<Firing>) {
     let engine = engine.clone();
     let tracker = engine.claims.clone();
     tracker.spawn(async move { Batch::new(&engine, firings).settle().await });
+}
+
+/// Runs the front of a task's slot without the lock, as soon as it has a place.
+pub(super) fn run_locally(engine: &Arc<Engine>, firing: Firing) {
+    if engine.quiet.is_cancelled() {
+        return settle(engine, &firing, Decision::Draining, None);
+    }
+    let (entry, fire_time) = (firing.entry.clone(), firing.fire_time);
+    if entry.slot().hold(fire_time, Hold::Answer) {
+        let firing = Firing {
+            is_local: true,
+            since: engine.settings.clock.now(),
+            ..firing
+        };
+        claim_together(engine, vec![firing]);
+    }
+}
+
+/// Counts a firing that ends because of the store as a failure, if its policy says so.
+pub(super) fn announce_failure(engine: &Engine, entry: &Entry, fire_time: DateTime<Utc>) {
+    if entry.policy.on_store_down == OnStoreDown::Fail {
+        engine.announce(&Event::FiringFailed {
+            task: entry.name.clone(),
+            fire_time,
+            error: "its lock's store could not be asked in time, or was replaced meanwhile".into(),
+        });
+    }
 }
 
 /// Ends the front of a task's slot with `decision`, and lets the next one in.

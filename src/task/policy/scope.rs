@@ -1,5 +1,7 @@
 //! On how many instances a firing runs.
 
+use std::fmt;
+
 /// On how many instances a firing runs.
 ///
 /// ```text
@@ -35,4 +37,11 @@ pub struct Shard {
     pub index: u32,
     /// Of how many.
     pub count: u32,
+}
+
+impl fmt::Display for Shard {
+    /// `3/12`: the index, from 0, and how many there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
 }

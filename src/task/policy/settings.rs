@@ -135,8 +135,8 @@ impl Policy {
         self
     }
 
-    /// How late a firing may start at all: one that was missed, that waited for another run, or whose
-    /// instance died. Later than that it ends as `misfired`. For the nightly task that must not run at
+    /// How late a firing may start at all: one that was missed and runs by [`misfire`](Self::misfire),
+    /// that came in time and waited for another run, or whose instance died. Later than that it ends as `misfired`. For the nightly task that must not run at
     /// noon. Default: 7 days; at most that, at least the misfire threshold.
     #[must_use]
     pub fn start_deadline(mut self, deadline: Duration) -> Self {
@@ -234,11 +234,11 @@ impl Policy {
         self
     }
 
-    /// Whether a firing may start after the misfire threshold: because it was missed, waited for
+    /// Whether some firing may start after the misfire threshold: because it was missed, waited for
     /// another run, or is run again.
     pub(crate) fn may_start_late(&self) -> bool {
         self.misfire != Misfire::Skip
-            || self.overlap != Overlap::Skip
+            || matches!(self.overlap, Overlap::QueueOne | Overlap::Replace)
             || self.recovery != Recovery::Skip
     }
 }

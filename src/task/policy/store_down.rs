@@ -14,7 +14,9 @@
 /// ```
 ///
 /// While one firing of a task waits for the store, one newer one waits behind it, the newest; the others
-/// end as `store_down` at once.
+/// end at once, as the policy says. Under `RunLocally` all wait, and each runs at its own threshold,
+/// though not beside a run of its task that goes on here, unless
+/// [`Overlap::Allow`](crate::Overlap::Allow) lets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnStoreDown {

@@ -193,7 +193,7 @@ pub(super) async fn a_dead_run_is_taken_over_when_attempts_are_left(case: &Case<
     })?;
     case.end_lease().await;
     let third = case.claim("c", 0).with_max_attempts(2);
-    case.acquires(&third, already("b", RunStatus::Running))
+    case.acquires(&third, already_at(2, "b", RunStatus::Running))
         .await
 }
 

@@ -41,6 +41,7 @@ struct Scripts {
     next: Vec<(LockOperation, VecDeque<Fault>)>,
     standing: Vec<(LockOperation, Fault)>,
     checks: Option<Fault>,
+    reads: Option<Fault>,
     asked: Vec<(LockOperation, String)>,
     states: Vec<usize>,
 }
@@ -64,6 +65,11 @@ impl ScriptedLock {
         let mut scripts = self.scripts.lock().unwrap();
         scripts.standing.retain(|(o, _)| *o != operation);
         scripts.standing.push((operation, fault));
+    }
+
+    /// What reading the last firings meets from now on.
+    pub fn reads(&self, fault: Fault) {
+        self.scripts.lock().unwrap().reads = Some(fault);
     }
 
     pub fn everything(&self, fault: Fault) {
@@ -151,8 +157,12 @@ impl Lock for ScriptedLock {
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
-        self.scripts.lock().unwrap().states.push(tasks.len());
-        self.inner.last_fired(tasks).await
+        let fault = {
+            let mut scripts = self.scripts.lock().unwrap();
+            scripts.states.push(tasks.len());
+            scripts.reads.clone()
+        };
+        meet(fault.unwrap_or(Fault::None), self.inner.last_fired(tasks)).await
     }
 
     async fn check(&self) -> Result<()> {
