@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) limits: Arc<Limits>,
     pub(crate) lead: Lead,
     pub(crate) gates: Gates,
+    /// How often the timer has computed all fire times anew, from a clock that was set back far.
+    pub(crate) corrections: AtomicU64,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
@@ -92,6 +94,7 @@ impl Engine {
             drawn: AtomicU64::new(0),
             lead,
             gates: Gates::default(),
+            corrections: AtomicU64::new(0),
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),
