@@ -10,6 +10,7 @@ mod handle;
 mod health;
 mod lead;
 mod limits;
+mod peers;
 mod registry;
 mod releases;
 mod shutdown;
