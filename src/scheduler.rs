@@ -10,6 +10,7 @@ mod handle;
 mod health;
 mod lead;
 mod limits;
+mod peers;
 mod pool;
 mod registry;
 mod releases;

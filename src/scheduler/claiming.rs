@@ -19,6 +19,7 @@
 
 mod after;
 mod batch;
+mod claim;
 mod give_back;
 mod holder;
 mod line;
@@ -26,4 +27,4 @@ mod startup;
 
 pub(crate) use after::plan_next;
 pub(crate) use give_back::take_back;
-pub(crate) use line::{Firing, claim_those_ready, dispatch, next_in_line, settle};
+pub(crate) use line::{Firing, claim_those_ready, claim_together, dispatch, next_in_line, settle};

@@ -20,6 +20,7 @@ use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
 use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
+use crate::scheduler::peers::Peers;
 use crate::scheduler::registry::{Defaults, Entry, Registry};
 use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
@@ -46,7 +47,10 @@ pub(crate) struct Engine {
     pub(crate) changed: Arc<Notify>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) lead: Lead,
+    pub(crate) peers: Peers,
     pub(crate) gates: Gates,
+    /// How often the timer has computed all fire times anew, from a clock that was set back far.
+    pub(crate) corrections: AtomicU64,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     /// Cancelled when no new firings are taken.
@@ -84,6 +88,7 @@ impl Engine {
         let (most, groups) = (settings.max_concurrent, settings.groups.clone());
         let renewer = Renewer::new(lock.clone(), settings.clock.clone(), random);
         let lead = Lead::new(settings.lead);
+        let peers = Peers::new(&settings.instance);
         Arc::new(Self {
             settings,
             registry: Registry::default(),
@@ -95,7 +100,9 @@ impl Engine {
             seed: random,
             drawn: AtomicU64::new(0),
             lead,
+            peers,
             gates: Gates::default(),
+            corrections: AtomicU64::new(0),
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),

@@ -50,10 +50,15 @@ impl Deref for Fingerprint {
 
 /// FNV-1a, and the finalizer of SplitMix64 to spread texts that differ in their last letter only. It
 /// must not change from one version to the next, so it is not the standard library's.
-fn hash(name: &str) -> u64 {
+pub(crate) fn hash(name: &str) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
+    mix(hash)
+}
+
+/// The finalizer of SplitMix64.
+pub(crate) fn mix(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ hash >> 31

@@ -44,3 +44,4 @@ mod spread;
 mod startup;
 mod support;
 mod timer;
+mod turns;
