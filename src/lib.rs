@@ -38,7 +38,8 @@ pub use lock::{RedisLock, RedisLockBuilder};
 pub use metrics::Metrics;
 pub use schedule::{DstPolicy, Lint, Schedule, SpecError, SpecErrorKind};
 pub use scheduler::{
-    LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,
+    LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport,
+    TaskSnapshot, TimerEngine,
 };
 pub use task::{
     CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry,

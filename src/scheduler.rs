@@ -1,6 +1,7 @@
 //! The engine: decides what is due, asks the lock, runs, and reports.
 
 mod admit;
+mod alarm;
 mod attempt;
 mod builder;
 mod claiming;
@@ -27,6 +28,7 @@ use crate::task::Task;
 
 use engine::Engine;
 
+pub use alarm::TimerEngine;
 pub use builder::SchedulerBuilder;
 pub use handle::{LastRun, SchedulerHandle, SchedulerState, TaskSnapshot};
 pub use shutdown::StopReport;

@@ -15,6 +15,7 @@ use crate::lock::lease::Renewer;
 use crate::lock::{Completion, Diagnosis, Grant, LastFired, Lock, Released, Severity};
 use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
+use crate::scheduler::alarm;
 use crate::scheduler::builder::Settings;
 use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
@@ -246,7 +247,9 @@ impl Engine {
         let undo = BackToIdle(this);
         this.wait_for_lock().await?;
         this.diagnose().await;
-        let timer = Timer::new(this.clone(), this.last_fired().await?);
+        let known = this.last_fired().await?;
+        let alarm = alarm::set_up(&this.settings).await?;
+        let timer = Timer::new(this.clone(), known, alarm.slack());
         std::mem::forget(undo);
 
         if this
@@ -278,7 +281,7 @@ impl Engine {
                 () = all_ended => {}
             }
         });
-        tokio::spawn(timer::run(timer));
+        tokio::spawn(timer::run(timer, alarm));
         Ok(())
     }
 

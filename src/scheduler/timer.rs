@@ -1,8 +1,8 @@
 //! The one loop that waits for time to pass.
 //!
-//! It sleeps until the next fire time, but never longer than [`LONGEST_SLEEP`]: a step of the wall
-//! clock and the end of a suspend are noticed within that. It never waits for a task nor for the
-//! lock.
+//! An alarm wakes it at the next fire time, but it never sleeps longer than [`LONGEST_SLEEP`]: a step
+//! of the wall clock, the end of a suspend and an alarm that did not ring are noticed within that. It
+//! never waits for a task nor for the lock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::defence::{self, Defence};
 use crate::event::{Decision, Event};
 use crate::lock::LastFired;
 use crate::scheduler::admit;
+use crate::scheduler::alarm::Alarm;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
@@ -47,6 +48,8 @@ pub(crate) struct Timer {
     last_look: Option<Look>,
     /// For how long it has asked to sleep since.
     asked: Duration,
+    /// By how much later than asked its alarm may ring.
+    slack: Duration,
 }
 
 /// A task, and what the timer waits for.
@@ -92,8 +95,9 @@ struct Look {
 }
 
 impl Timer {
-    /// A timer for the tasks registered so far, of whose past `known` tells, in their order.
-    pub(crate) fn new(engine: Arc<Engine>, known: Vec<Option<LastFired>>) -> Self {
+    /// A timer for the tasks registered so far, of whose past `known` tells, in their order. What
+    /// wakes it may be late by `slack`.
+    pub(crate) fn new(engine: Arc<Engine>, known: Vec<Option<LastFired>>, slack: Duration) -> Self {
         let mut this = Self {
             engine,
             tasks: Vec::new(),
@@ -101,6 +105,7 @@ impl Timer {
             ahead: Timeline::default(),
             last_look: None,
             asked: Duration::ZERO,
+            slack,
         };
         let now = this.engine.settings.clock.now();
         let mut known = known.into_iter();
@@ -165,8 +170,9 @@ impl Timer {
         }
     }
 
-    /// Looks at the clocks and at what is due. Returns how long to sleep.
-    fn look(&mut self) -> Duration {
+    /// Looks at the clocks and at what is due. Returns in how long something will be, if anything is
+    /// planned.
+    fn look(&mut self) -> Option<Duration> {
         let clock = &self.engine.settings.clock;
         let look = Look {
             now: clock.now(),
@@ -202,11 +208,9 @@ impl Timer {
         let lead = self.lead(look.now);
         let next = self.ahead.next().map(|start| start - lead);
         let next = [self.timeline.next(), next].into_iter().flatten().min();
-        self.asked = next.map_or(LONGEST_SLEEP, |next| {
-            let wait = (next - look.now).to_std().unwrap_or_default();
-            wait.min(LONGEST_SLEEP)
-        });
-        self.asked
+        let wait = next.map(|next| (next - look.now).to_std().unwrap_or_default());
+        self.asked = wait.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP));
+        wait
     }
 
     /// How long before they start the locks of those that start next are taken.
@@ -216,6 +220,10 @@ impl Timer {
         let Some(first) = self.ahead.next() else {
             return longest;
         };
+        if !self.slack.is_zero() {
+            // By the next look the fire time may have passed.
+            return longest;
+        }
         if first - now > longest {
             return longest;
         }
@@ -293,7 +301,7 @@ impl Timer {
 
     fn notice_stall(&self, last: Look, look: Look) {
         let slept = look.monotonic.saturating_sub(last.monotonic);
-        let by = slept.saturating_sub(self.asked);
+        let by = slept.saturating_sub(self.asked + self.slack);
         if by >= STALL {
             self.engine.announce(&Event::TimerStalled { by });
         }
@@ -381,18 +389,19 @@ fn first_fire_time(
 }
 
 /// Runs until the scheduler goes quiet.
-pub(crate) async fn run(mut timer: Timer) {
+pub(crate) async fn run(mut timer: Timer, mut alarm: Box<dyn Alarm>) {
     let engine = timer.engine.clone();
     loop {
         if engine.quiet.is_cancelled() {
             return;
         }
-        let sleep = timer.look();
+        let wait = timer.look();
         tokio::select! {
             biased;
             () = engine.quiet.cancelled() => return,
             () = engine.changed.notified() => {}
-            () = tokio::time::sleep(sleep) => {}
+            () = alarm.ring(wait) => {}
+            () = tokio::time::sleep(LONGEST_SLEEP) => {}
         }
     }
 }
