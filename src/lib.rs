@@ -17,10 +17,14 @@ mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+#[cfg(feature = "tokio-cron-scheduler")]
+pub mod tokio_cron;
 
 pub use async_trait::async_trait;
 #[cfg(feature = "metrics")]
 pub use prometheus;
+#[cfg(feature = "tokio-cron-scheduler")]
+pub use tokio_cron_scheduler;
 pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;

@@ -47,6 +47,8 @@ pub(crate) struct Entry {
     /// What its schedule is, in short: the same on all instances that have the same.
     pub(crate) fingerprint: String,
     pub(crate) registered: DateTime<Utc>,
+    /// Its firings wait for somebody outside to say that it is time.
+    pub(crate) is_driven: bool,
     pub(crate) task: Arc<dyn Task>,
     // Held for a look or a change of a few fields, never across an await.
     slot: Mutex<Slot>,
@@ -79,6 +81,7 @@ impl Entry {
             spec: spec.clone(),
             fingerprint: fingerprint(&schedule, policy.scope),
             registered: defaults.now,
+            is_driven: false,
             schedule: schedule.clone(),
             timeout,
             policy: policy.clone(),
