@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Offset, SubsecRound, TimeDelta, TimeZone, Utc};
 use tokio_cron_scheduler::Job;
 
 use crate::schedule::Schedule;
@@ -40,6 +40,8 @@ pub(super) fn difference(
     schedule: &Schedule,
     now: DateTime<Utc>,
 ) -> Option<Difference> {
+    // Jobs are for whole seconds; the rest of `now` would be added to each.
+    let now = now.trunc_subsecs(0);
     let unknown = || Difference {
         after: now,
         ours: schedule.next_after(now),
@@ -54,9 +56,10 @@ pub(super) fn difference(
     let mut probe = now;
     while probe < now + HORIZON {
         let mut after = probe;
-        let theirs = cron.iter_after(probe.with_timezone(&offset));
-        let theirs = theirs.map(|at| Some(at.to_utc()));
-        for theirs in theirs.chain([None]).take(AT_A_TIME) {
+        for _ in 0..AT_A_TIME {
+            // Asked anew each time, as a `JobScheduler` does.
+            let theirs = cron.iter_after(after.with_timezone(&offset)).next();
+            let theirs = theirs.map(|at| at.to_utc());
             let ours = schedule.next_after(after);
             if ours != theirs {
                 return Some(Difference {
