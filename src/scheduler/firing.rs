@@ -48,6 +48,13 @@ pub(crate) fn start_unlocked(engine: &Arc<Engine>, firing: &Firing) {
     );
 }
 
+/// To be called once runs have been started from this thread: it takes the last of them up next, and
+/// a task may block it. Then somebody else has to keep the runtime's time, and tokio wakes nobody for
+/// one task alone.
+pub(crate) fn wake_another_thread() {
+    tokio::spawn(async {});
+}
+
 /// Starts the run of a firing that was granted, at its time. Returns at once.
 pub(crate) fn start(engine: &Arc<Engine>, firing: &Firing, lease: Lease) {
     if !lease.is_unlocked() {

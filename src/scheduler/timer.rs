@@ -241,8 +241,13 @@ impl Timer {
 
     fn take_rearms(&mut self) {
         for rearm in self.engine.take_rearms() {
-            let task = self.tasks.iter().position(|t| t.entry.key == rearm.task);
-            if let Some(task) = task {
+            let mut tasks = self.tasks.iter().enumerate();
+            let Some((task, known)) = tasks.find(|(_, t)| t.entry.key == rearm.task) else {
+                continue;
+            };
+            // A clock that was set back far has had all fire times computed anew.
+            let is_sooner = |next: Planned| rearm.fire_time < next.fire_time;
+            if known.entry.depends_on_runs() || known.next.is_none_or(is_sooner) {
                 self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
             }
         }

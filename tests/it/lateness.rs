@@ -251,15 +251,24 @@ async fn a_run_that_is_not_run_again_is_not_watched() {
 
 #[tokio::test(start_paused = true)]
 async fn the_next_firing_after_a_late_one_does_not_start_early() {
-    let bench = Bench::new();
-    bench.task_with("t", "* * * * * *", seconds(1), policy(), |_| async {
-        Ok(())
-    });
-    bench.start().await;
-    pass(5.2).await;
-    bench.clock.suspend(Duration::from_millis(1450));
-    pass(5.0).await;
-    for run in bench.seen.starts("t") {
-        assert!(run.started >= run.fire_time, "{run:?}");
+    // Whichever of them has the timer look just before the next fire time.
+    for by in (500..1500).step_by(5) {
+        let bench = Bench::new();
+        bench.task_with("t", "* * * * * *", seconds(1), policy(), |_| async {
+            Ok(())
+        });
+        bench.start().await;
+        pass(5.2).await;
+        bench.clock.suspend(Duration::from_millis(by));
+        pass(3.0).await;
+        for run in bench.seen.starts("t") {
+            assert!(run.started >= run.fire_time, "{by} ms: {run:?}");
+        }
+        // Nor is it judged early, beside the late one's run.
+        let decisions = bench.seen.decisions("t");
+        assert!(
+            decisions.iter().all(|d| *d == Started),
+            "{by} ms: {decisions:?}"
+        );
     }
 }

@@ -169,6 +169,26 @@ async fn a_clock_corrected_by_a_year_does_not_silence_tasks_for_that_year() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_set_back_while_a_lock_is_held_ahead_of_time_gives_it_back_until_then() {
+    for (step, then) in [
+        (TimeDelta::seconds(-5), 6.0),
+        (TimeDelta::hours(-2), 7_201.0),
+        (TimeDelta::days(-365) - TimeDelta::seconds(5), 6.0),
+    ] {
+        let bench = Bench::new();
+        bench.task("s", "*/10 * * * * *", |_| async { Ok(()) });
+        bench.start().await;
+        pass(9.98).await;
+        bench.clock.step(step);
+        pass(then).await;
+        assert_eq!(bench.fired("s"), ["10:00:10"], "{step}");
+        assert_eq!(bench.seen.decisions("s"), [Decision::Started], "{step}");
+        pass(10.0).await;
+        assert_eq!(bench.fired("s"), ["10:00:10", "10:00:20"], "{step}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_firing_is_skipped_while_the_run_before_it_goes_on() {
     let bench = Bench::new();
     bench.task("slow", "* * * * * *", |_| async {

@@ -98,6 +98,7 @@ impl<'a> Batch<'a> {
                 }
             }
         }
+        firing::wake_another_thread();
         if has_answered {
             let took = clock.monotonic().saturating_sub(sent_at);
             self.engine.lead.note(count, took);

@@ -243,8 +243,11 @@ pub(crate) fn claim_those_ready(engine: &Arc<Engine>) {
 fn claim_admitted(engine: &Arc<Engine>, firings: Vec<Firing>) {
     let is_local = |f: &Firing| f.is_local || f.entry.policy.scope == Scope::EveryInstance;
     let (local, firings): (Vec<_>, Vec<_>) = firings.into_iter().partition(is_local);
-    for firing in local {
-        firing::start_unlocked(engine, &firing);
+    if !local.is_empty() {
+        for firing in local {
+            firing::start_unlocked(engine, &firing);
+        }
+        firing::wake_another_thread();
     }
     if firings.is_empty() {
         return;

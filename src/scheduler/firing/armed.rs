@@ -5,7 +5,7 @@
 //! waits until the last of them has started.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +17,18 @@ use crate::event::Decision;
 use crate::lock::Completion;
 use crate::scheduler::claiming;
 use crate::scheduler::engine::Engine;
-use crate::scheduler::firing::Run;
+use crate::scheduler::firing::{Run, wake_another_thread};
 use crate::scheduler::timer::Rearm;
 
 /// If there is still so much left when the wait is over, the clock has been set back: no lead is
 /// as long.
 const SET_BACK: Duration = Duration::from_secs(2);
+
+/// So few start so soon that nobody has to wait for them.
+const FEW: usize = 64;
+
+/// For how long those who have run wait for those who have not started.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Where firings wait for their time, by that time.
 #[derive(Debug, Default)]
@@ -36,8 +42,12 @@ struct Gate {
     opened: Notify,
     /// A [`Signal`], once it is open.
     signal: AtomicU8,
-    /// How many have not passed.
+    /// How many came to it.
+    came: AtomicUsize,
+    /// How many of them have not passed.
     left: AtomicUsize,
+    /// Those who have passed need not wait for the others any more.
+    released: AtomicBool,
     all_passed: Notify,
 }
 
@@ -66,21 +76,42 @@ impl Gates {
         let mut closed = self.closed();
         let is_new = !closed.contains_key(&at);
         let gate = closed.entry(at).or_default().clone();
+        gate.came.fetch_add(1, Ordering::AcqRel);
         gate.left.fetch_add(1, Ordering::AcqRel);
         (Place(gate), is_new)
     }
 
-    fn open(&self, at: DateTime<Utc>, signal: Signal) {
-        let gate = self.closed().remove(&at);
-        if let Some(gate) = gate {
-            gate.signal.store(signal as u8, Ordering::Release);
-            gate.opened.notify_waiters();
-        }
+    fn open(&self, at: DateTime<Utc>, signal: Signal) -> Option<Arc<Gate>> {
+        let gate = self.closed().remove(&at)?;
+        gate.signal.store(signal as u8, Ordering::Release);
+        gate.opened.notify_waiters();
+        Some(gate)
     }
 
     fn closed(&self) -> MutexGuard<'_, HashMap<DateTime<Utc>, Arc<Gate>>> {
         // Every change is one insert or one remove.
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    fn is_crowded(&self) -> bool {
+        self.came.load(Ordering::Acquire) > FEW
+    }
+
+    /// Lets those who have passed go on once all have, or after a moment.
+    ///
+    /// Whoever passes last must not do that: what a thread wakes it keeps for itself, and it calls a
+    /// task next, which may block it.
+    async fn release(&self) {
+        for _ in 0..MOMENT.as_millis() {
+            if self.left.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.released.store(true, Ordering::Release);
+        self.all_passed.notify_waiters();
     }
 }
 
@@ -105,18 +136,16 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.all_passed.notify_waiters();
-        }
+        self.0.left.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl Passed {
-    /// Waits until all others have passed.
+    /// Waits until the others have passed, if there are many.
     pub(super) async fn others(&self) {
-        loop {
+        while self.0.is_crowded() {
             let all_passed = self.0.all_passed.notified();
-            if self.0.left.load(Ordering::Acquire) == 0 {
+            if self.0.released.load(Ordering::Acquire) {
                 return;
             }
             all_passed.await;
@@ -132,7 +161,11 @@ pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
         let engine = engine.clone();
         tokio::spawn(async move {
             let signal = wait(&engine, at).await;
-            engine.gates.open(at, signal);
+            let gate = engine.gates.open(at, signal);
+            wake_another_thread();
+            if let Some(gate) = gate.filter(|gate| gate.is_crowded()) {
+                gate.release().await;
+            }
         });
     }
     let is_claimed = engine.claims.token();

@@ -14,7 +14,11 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
             .starts
             .iter()
             .any(|s| s.firing == grant.firing && s.life.instance == grant.instance);
-        if !has_started && is_heard_of(facts, grant) {
+        if !has_started && is_given_back(facts, grant) {
+            // Its clock was set back before it could start. Whether anybody starts it then is for
+            // the check of what is lost to say.
+            *verdict.excused.entry("a grant given back").or_default() += 1;
+        } else if !has_started && is_heard_of(facts, grant) {
             let violation = Violation::Dropped(grant.firing, grant.instance);
             verdict.note(violation, None);
         } else if !has_started {
@@ -22,6 +26,14 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
             *verdict.excused.entry(what).or_default() += 1;
         }
     }
+}
+
+fn is_given_back(facts: &Facts<'_>, grant: &Grant) -> bool {
+    let entries = facts.record.entries.iter();
+    entries.filter(|e| e.at >= grant.at).any(|e| {
+        matches!(&e.what, What::Released { firing, token, abandoned: true }
+            if *firing == grant.firing && *token == grant.token)
+    })
 }
 
 fn is_heard_of(facts: &Facts<'_>, grant: &Grant) -> bool {
@@ -55,6 +67,16 @@ fn a_grant_without_a_start_is_found_if_its_owner_heard_of_it() {
     assert!(!history(run(A, f, 1, 5040, 5050)));
     assert!(!history(vec![(5010, What::Crashed(A))]));
     assert!(!history(vec![(4990, What::Link(0, false))]));
+    let given_back = |abandoned| {
+        let released = What::Released {
+            firing: f,
+            token: 1.to_string(),
+            abandoned,
+        };
+        vec![(5020, released)]
+    };
+    assert!(!history(given_back(true)));
+    assert!(history(given_back(false)));
     assert!(history(vec![
         (2000, What::Link(0, false)),
         (2500, What::Link(0, true))
