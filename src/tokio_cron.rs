@@ -56,10 +56,13 @@ use crate::task::Task;
 /// # Errors
 ///
 /// Those of [`Scheduler::register`]. [`InvalidTask`](ErrorKind::InvalidTask) if
-/// tokio-cron-scheduler cannot read the task's spec, or would fire at other times than tasklock within the next
-/// two years; the text says at which. It cannot read specs of five fields, with a zone before them, nor `@every`,
-/// `@after`, `@at` and `@startup`. It keeps the offset that a zone has when the job is made, so that
-/// zones that change their clocks will not do. Such tasks are for [`Scheduler::register`].
+/// tokio-cron-scheduler cannot read the task's spec, or would fire at other times than tasklock within
+/// the next two years; the text says at which. It cannot read specs of five fields, with a zone before
+/// them, nor `@every`, `@after`, `@at` and `@startup`. It keeps the offset that a zone has when the job
+/// is made, so that zones that change their clocks will hardly do. Such tasks are for
+/// [`Scheduler::register`].
+///
+/// The comparison takes some milliseconds, and a second for a spec that never fires.
 pub fn guarded_job(scheduler: &Scheduler, task: impl Task) -> Result<Job> {
     scheduler.register_driven(task, |driven, driver| {
         let zone = driven.schedule.timezone();
@@ -73,7 +76,7 @@ pub fn guarded_job(scheduler: &Scheduler, task: impl Task) -> Result<Job> {
         let job = Job::new_tz(driven.spec, zone, move |_, _| driver.fire());
         let mut job = job.map_err(|error| {
             let text = format!(
-                "tokio-cron-scheduler cannot read it ({error}), it wants cron of six fields"
+                "tokio-cron-scheduler cannot read it ({error}): it wants a field of seconds first"
             );
             refuse(text).with_source(error)
         })?;

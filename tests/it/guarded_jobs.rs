@@ -128,6 +128,7 @@ async fn specs_that_the_two_do_not_read_alike_are_refused_and_the_text_says_why(
         "@every 10s",
         "@after 10s",
         "@startup",
+        "0 0 0 L-3 * *",
         "@at 2100-01-01T00:00:00Z",
         "CRON_TZ=Asia/Tokyo 0 30 4 * * *",
     ] {
@@ -151,6 +152,9 @@ async fn specs_that_the_two_do_not_read_alike_are_refused_and_the_text_says_why(
         ("*/7 * * * * *", Tz::UTC),
         ("0 0 12 L * *", Tz::UTC),
         ("0 0 12 * * FRI#2", Tz::UTC),
+        ("0 0 0 13 * +FRI", Tz::UTC),
+        ("0 0 0 1 1 * 2099", Tz::UTC),
+        ("@daily", Tz::UTC),
         ("0 0 0 29 2 *", Tz::UTC),
         ("0 30 4 * * *", Tz::Asia__Tokyo),
         ("0 */5 * * * *", Tz::Europe__Berlin),
