@@ -26,4 +26,4 @@ mod startup;
 
 pub(crate) use after::plan_next;
 pub(crate) use give_back::take_back;
-pub(crate) use line::{Firing, claim_those_ready, dispatch, next_in_line, settle};
+pub(crate) use line::{Firing, claim_those_ready, claim_together, dispatch, next_in_line, settle};

@@ -45,6 +45,8 @@ pub(crate) struct Engine {
     pub(crate) limits: Arc<Limits>,
     pub(crate) lead: Lead,
     pub(crate) gates: Gates,
+    /// How often the timer has computed all fire times anew, from a clock that was set back far.
+    pub(crate) corrections: AtomicU64,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     pub(crate) nudges: Nudges,
@@ -95,6 +97,7 @@ impl Engine {
             drawn: AtomicU64::new(0),
             lead,
             gates: Gates::default(),
+            corrections: AtomicU64::new(0),
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),

@@ -7,6 +7,7 @@
 mod fire_time;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -241,13 +242,8 @@ impl Timer {
 
     fn take_rearms(&mut self) {
         for rearm in self.engine.take_rearms() {
-            let mut tasks = self.tasks.iter().enumerate();
-            let Some((task, known)) = tasks.find(|(_, t)| t.entry.key == rearm.task) else {
-                continue;
-            };
-            // A clock that was set back far has had all fire times computed anew.
-            let is_sooner = |next: Planned| rearm.fire_time < next.fire_time;
-            if known.entry.depends_on_runs() || known.next.is_none_or(is_sooner) {
+            let task = self.tasks.iter().position(|t| t.entry.key == rearm.task);
+            if let Some(task) = task {
                 self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
             }
         }
@@ -354,6 +350,7 @@ impl Timer {
             }
         }
         if by < -CORRECTION {
+            self.engine.corrections.fetch_add(1, Ordering::AcqRel);
             self.timeline.clear();
             self.ahead.clear();
             for task in 0..self.tasks.len() {

@@ -226,7 +226,7 @@ pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
 }
 
 /// Claims firings that are the fronts of their tasks.
-pub(super) fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
+pub(crate) fn claim_together(engine: &Arc<Engine>, firings: Vec<Firing>) {
     claim_admitted(engine, engine.limits.admit(firings));
 }
 

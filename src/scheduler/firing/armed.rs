@@ -15,10 +15,9 @@ use tracing::Instrument;
 
 use crate::event::Decision;
 use crate::lock::Completion;
-use crate::scheduler::claiming;
+use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing::{Run, wake_another_thread};
-use crate::scheduler::timer::Rearm;
 
 /// If there is still so much left when the wait is over, the clock has been set back: no lead is
 /// as long.
@@ -29,6 +28,9 @@ const FEW: usize = 64;
 
 /// For how long those who have run wait for those who have not started.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// How often those look at the clock that wait for it to come back.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where firings wait for their time, by that time.
 #[derive(Debug, Default)]
@@ -169,6 +171,7 @@ pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
         });
     }
     let is_claimed = engine.claims.token();
+    let corrections = engine.corrections.load(Ordering::Acquire);
     engine.runs.spawn(async move {
         match place.wait().await {
             Signal::Start => {
@@ -188,18 +191,42 @@ pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
             }
             Signal::SetBack => {
                 give_back(&run);
-                if run.entry.slot().leave(run.facts.fire_time) {
-                    run.engine.rearm(Rearm {
-                        task: run.entry.key.clone(),
-                        fire_time: run.facts.fire_time,
-                        due: run.facts.fire_time,
-                        is_known: true,
-                    });
-                    claiming::next_in_line(&run.engine, &run.entry);
-                }
+                claim_anew(run, at, corrections).await;
             }
         }
     });
+}
+
+/// Waits until it is `at` once more, with nobody's lock, and claims the firing again.
+async fn claim_anew(run: Run, at: DateTime<Utc>, corrections: u64) {
+    let (engine, entry, fire_time) = (&run.engine, &run.entry, run.facts.fire_time);
+    loop {
+        let left = (at - engine.settings.clock.now()).to_std();
+        let Some(left) = left.ok().filter(|left| !left.is_zero()) else {
+            break;
+        };
+        tokio::select! {
+            biased;
+            () = engine.quiet.cancelled() => {
+                let firing = Firing::new(entry.clone(), fire_time);
+                return claiming::settle(engine, &firing, Decision::Draining, None);
+            }
+            // The clock may be set again.
+            () = tokio::time::sleep(left.min(LOOK)) => {}
+        }
+        if engine.corrections.load(Ordering::Acquire) != corrections {
+            // The timer begins anew, and comes to this fire time again if it comes.
+            if entry.slot().leave(fire_time) {
+                claiming::next_in_line(engine, entry);
+            }
+            return;
+        }
+    }
+    let firing = Firing {
+        is_rerun: run.is_rerun,
+        ..Firing::new(entry.clone(), fire_time)
+    };
+    claiming::claim_together(engine, vec![firing]);
 }
 
 async fn wait(engine: &Engine, at: DateTime<Utc>) -> Signal {
