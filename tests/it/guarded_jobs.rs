@@ -60,6 +60,7 @@ async fn the_jobs_of_two_job_schedulers_run_each_instant_once_on_redis() {
             "an instant of {name} ran twice"
         );
         assert!(instants.iter().all(|t| t.nanosecond() == 0));
+        // From the second in which the later of them was up, and up to the last that both looked at.
         for second in 1..=4 {
             let at = begun.with_nanosecond(0).unwrap() + TimeDelta::seconds(second);
             assert!(instants.contains(&at), "{name} did not run at {at}");
