@@ -17,10 +17,14 @@ mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+#[cfg(feature = "tokio-cron-scheduler")]
+pub mod tokio_cron;
 
 pub use async_trait::async_trait;
 #[cfg(feature = "metrics")]
 pub use prometheus;
+#[cfg(feature = "tokio-cron-scheduler")]
+pub use tokio_cron_scheduler;
 pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;
@@ -38,7 +42,8 @@ pub use lock::{RedisLock, RedisLockBuilder};
 pub use metrics::Metrics;
 pub use schedule::{DstPolicy, Lint, Schedule, SpecError, SpecErrorKind};
 pub use scheduler::{
-    LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport, TaskSnapshot,
+    LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport,
+    TaskSnapshot, TimerEngine,
 };
 pub use task::{
     CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry,

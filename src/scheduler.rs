@@ -1,9 +1,11 @@
 //! The engine: decides what is due, asks the lock, runs, and reports.
 
 mod admit;
+mod alarm;
 mod attempt;
 mod builder;
 mod claiming;
+mod driven;
 mod engine;
 mod firing;
 mod handle;
@@ -12,6 +14,7 @@ mod lead;
 mod limits;
 mod peers;
 mod pool;
+mod registration;
 mod registry;
 mod releases;
 mod shutdown;
@@ -29,7 +32,10 @@ use crate::task::Task;
 
 use engine::Engine;
 
+pub use alarm::TimerEngine;
 pub use builder::SchedulerBuilder;
+#[cfg(feature = "tokio-cron-scheduler")]
+pub(crate) use driven::{Driven, Driver};
 pub use handle::{LastRun, SchedulerHandle, SchedulerState, TaskSnapshot};
 pub use shutdown::StopReport;
 
@@ -83,6 +89,16 @@ impl Scheduler {
     /// [`WrongState`](crate::ErrorKind::WrongState) once the scheduler stops.
     pub fn register(&self, task: impl Task) -> Result<()> {
         self.engine.register(Arc::new(task))
+    }
+
+    /// Registers a task that fires when what `make` makes of it says so.
+    #[cfg(feature = "tokio-cron-scheduler")]
+    pub(crate) fn register_driven<T>(
+        &self,
+        task: impl Task,
+        make: impl FnOnce(Driven<'_>, Driver) -> Result<T>,
+    ) -> Result<T> {
+        driven::register(&self.engine, Arc::new(task), make)
     }
 
     /// Makes sure that the lock can serve, then fires until [`stop`](Scheduler::stop).

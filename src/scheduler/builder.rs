@@ -13,6 +13,7 @@ use crate::lock::Lock;
 use crate::random::random_bits;
 use crate::schedule::DstPolicy;
 use crate::scheduler::Scheduler;
+use crate::scheduler::alarm::TimerEngine;
 use crate::scheduler::engine::Engine;
 use crate::time::{Clock, SystemClock};
 
@@ -33,6 +34,7 @@ pub struct SchedulerBuilder {
     wait_for_lock: Duration,
     instance: Option<String>,
     clock: Arc<dyn Clock>,
+    engine: TimerEngine,
 }
 
 /// What `build` has checked.
@@ -49,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) wait_for_lock: Duration,
     pub(crate) instance: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) engine: TimerEngine,
 }
 
 impl SchedulerBuilder {
@@ -65,6 +68,7 @@ impl SchedulerBuilder {
             wait_for_lock: Duration::ZERO,
             instance: None,
             clock: Arc::new(SystemClock),
+            engine: TimerEngine::default(),
         }
     }
 
@@ -161,6 +165,15 @@ impl SchedulerBuilder {
         self
     }
 
+    /// What wakes the scheduler when something is due. Schedules, decisions and guarantees are the same
+    /// with all of them; what differs is how late a firing may start, see
+    /// [`docs/engines.md`](https://docs.rs/crate/tasklock/latest/source/docs/engines.md). Default:
+    /// [`TimerEngine::Own`].
+    pub fn engine(mut self, engine: TimerEngine) -> Self {
+        self.engine = engine;
+        self
+    }
+
     /// The scheduler, not yet started.
     ///
     /// # Errors
@@ -228,6 +241,7 @@ impl SchedulerBuilder {
             wait_for_lock: self.wait_for_lock,
             instance,
             clock: self.clock,
+            engine: self.engine,
         };
         Ok(Scheduler {
             engine: Engine::new(settings, random),
@@ -266,6 +280,7 @@ impl fmt::Debug for SchedulerBuilder {
             .field("shutdown_grace", &self.shutdown_grace)
             .field("wait_for_lock", &self.wait_for_lock)
             .field("instance", &self.instance)
+            .field("engine", &self.engine)
             .finish_non_exhaustive()
     }
 }

@@ -15,18 +15,20 @@ use crate::lock::lease::Renewer;
 use crate::lock::{Completion, Diagnosis, Grant, LastFired, Lock, Released, Severity};
 use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
+use crate::scheduler::alarm;
 use crate::scheduler::builder::Settings;
+use crate::scheduler::driven::Nudges;
 use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
 use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
 use crate::scheduler::peers::Peers;
-use crate::scheduler::registry::{Defaults, Entry, Registry};
+use crate::scheduler::registry::{Entry, Registry};
 use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
-use crate::task::{CancelReason, Task};
+use crate::task::CancelReason;
 
 /// Of so many tasks the lock is asked at once when a scheduler starts, so that each answer comes well
 /// within the time that a request to it may take.
@@ -53,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) corrections: AtomicU64,
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
+    pub(crate) nudges: Nudges,
     /// Cancelled when no new firings are taken.
     pub(crate) quiet: CancellationToken,
     /// Cancelled when runs are to end.
@@ -106,6 +109,7 @@ impl Engine {
             limits: Limits::new(most, groups, changed.clone()),
             changed,
             rearms: Mutex::default(),
+            nudges: Nudges::default(),
             quiet: CancellationToken::new(),
             aborting: CancellationToken::new(),
             claims: TaskTracker::new(),
@@ -191,64 +195,6 @@ impl Engine {
         self.rearms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn register(&self, task: Arc<dyn Task>) -> Result<()> {
-        if matches!(
-            self.state(),
-            SchedulerState::Draining | SchedulerState::Stopped
-        ) {
-            let text = "the scheduler is stopped: register tasks with a new one";
-            return Err(Error::new(ErrorKind::WrongState, text));
-        }
-        let now = self.settings.clock.now();
-        let entries = Entry::new(
-            task,
-            Defaults {
-                timezone: self.settings.timezone,
-                dst: self.settings.dst,
-                instance: &self.settings.instance,
-                now,
-            },
-            &self.registry.pool,
-        )?;
-        let Some(entry) = entries.first() else {
-            return Ok(());
-        };
-        if let Some(group) = entry
-            .policy
-            .group
-            .as_deref()
-            .filter(|g| !self.limits.has_group(g))
-        {
-            let mut known: Vec<&str> = self.limits.groups().collect();
-            known.sort_unstable();
-            let text = format!(
-                "task {}: there is no group {group:?}: make it with SchedulerBuilder::group; there are {known:?}",
-                entry.name
-            );
-            return Err(Error::new(ErrorKind::InvalidTask, text));
-        }
-        let next_fire = match entry.depends_on_runs() {
-            true => None,
-            false => entry.schedule.next_after(now),
-        };
-        for entry in &entries {
-            entry.slot().next_fire = next_fire;
-        }
-        self.registry.reserve(&entry.name)?;
-        // Before the timer can see it, so that this is the first that is heard of the task.
-        self.announce(&Event::TaskRegistered {
-            task: entry.name.clone(),
-            spec: entry.spec.clone(),
-            timezone: entry.schedule.timezone(),
-            overlap: entry.policy.overlap,
-            next_fire,
-            lints: entry.schedule.lint(now).into(),
-        });
-        self.registry.add(entries);
-        self.changed.notify_one();
-        Ok(())
-    }
-
     pub(crate) async fn start(this: &Arc<Self>) -> Result<()> {
         let begun = this.change_state(&[SchedulerState::Idle], SchedulerState::Starting);
         if let Err(state) = begun {
@@ -258,7 +204,9 @@ impl Engine {
         let undo = BackToIdle(this);
         this.wait_for_lock().await?;
         this.diagnose().await;
-        let timer = Timer::new(this.clone(), this.last_fired().await?);
+        let known = this.last_fired().await?;
+        let alarm = alarm::set_up(&this.settings).await?;
+        let timer = Timer::new(this.clone(), known, alarm.slack());
         std::mem::forget(undo);
 
         if this
@@ -290,7 +238,7 @@ impl Engine {
                 () = all_ended => {}
             }
         });
-        tokio::spawn(timer::run(timer));
+        tokio::spawn(timer::run(timer, alarm));
         Ok(())
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Entry {
     /// What its schedule is, in short: the same on all instances that have the same.
     pub(crate) fingerprint: Fingerprint,
     pub(crate) registered: DateTime<Utc>,
+    /// Its firings wait for somebody outside to say that it is time.
+    pub(crate) is_driven: bool,
     pub(crate) task: Arc<dyn Task>,
     // Held for a look or a change of a few fields, never across an await.
     slot: Mutex<Slot>,
@@ -91,6 +93,7 @@ impl Entry {
             spec: spec.clone(),
             fingerprint,
             registered: defaults.now,
+            is_driven: false,
             schedule: schedule.clone(),
             timeout,
             policy: policy.clone(),

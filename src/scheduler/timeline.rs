@@ -41,9 +41,8 @@ impl Timeline {
         })
     }
 
-    /// Takes out everything.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (DateTime<Utc>, usize)> + use<> {
-        std::mem::take(&mut self.times).into_iter()
+    pub(crate) fn clear(&mut self) {
+        self.times.clear();
     }
 }
 

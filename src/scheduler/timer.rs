@@ -1,8 +1,10 @@
 //! The one loop that waits for time to pass.
 //!
-//! It sleeps until the next fire time, but never longer than [`LONGEST_SLEEP`]: a step of the wall
-//! clock and the end of a suspend are noticed within that. It never waits for a task nor for the
-//! lock.
+//! An alarm wakes it at the next fire time, but it never sleeps longer than [`LONGEST_SLEEP`]: a step
+//! of the wall clock, the end of a suspend and an alarm that did not ring are noticed within that. It
+//! never waits for a task nor for the lock.
+
+mod fire_time;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,16 +12,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::defence::{self, Defence};
 use crate::event::{Decision, Event};
 use crate::lock::LastFired;
-use crate::scheduler::admit;
+use crate::scheduler::alarm::Alarm;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
-use crate::scheduler::spread;
 use crate::scheduler::timeline::{self, Timeline};
 use crate::task::{Policy, TaskName};
+
+use fire_time::{first_fire_time, jitter};
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -37,6 +39,9 @@ const MOST_COUNTED: usize = 100_000;
 /// line at three hours too.
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
 
+/// A task is not driven earlier than this before its fire time, as clocks that differ may do.
+const EARLIEST_NUDGE: TimeDelta = TimeDelta::milliseconds(500);
+
 #[derive(Debug)]
 pub(crate) struct Timer {
     engine: Arc<Engine>,
@@ -48,6 +53,8 @@ pub(crate) struct Timer {
     last_look: Option<Look>,
     /// For how long it has asked to sleep since.
     asked: Duration,
+    /// By how much later than asked its alarm may ring.
+    slack: Duration,
 }
 
 /// A task, and what the timer waits for.
@@ -93,8 +100,9 @@ struct Look {
 }
 
 impl Timer {
-    /// A timer for the tasks registered so far, of whose past `known` tells, in their order.
-    pub(crate) fn new(engine: Arc<Engine>, known: Vec<Option<LastFired>>) -> Self {
+    /// A timer for the tasks registered so far, of whose past `known` tells, in their order. What
+    /// wakes it may be late by `slack`.
+    pub(crate) fn new(engine: Arc<Engine>, known: Vec<Option<LastFired>>, slack: Duration) -> Self {
         let mut this = Self {
             engine,
             tasks: Vec::new(),
@@ -102,6 +110,7 @@ impl Timer {
             ahead: Timeline::default(),
             last_look: None,
             asked: Duration::ZERO,
+            slack,
         };
         let now = this.engine.settings.clock.now();
         let mut known = known.into_iter();
@@ -153,6 +162,9 @@ impl Timer {
         if let (Some(fire_time), Some(due)) = (fire_time, due) {
             let start = due + entry.spread + jitter(&self.engine, entry, fire_time);
             *next = Some(Planned { fire_time, start });
+            if entry.is_driven {
+                return;
+            }
             let group = entry.policy.group.as_deref();
             let has_room = !self.engine.limits.apply_to(group);
             // One that comes so soon is looked at when it is due: its predecessor was late.
@@ -166,8 +178,9 @@ impl Timer {
         }
     }
 
-    /// Looks at the clocks and at what is due. Returns how long to sleep.
-    fn look(&mut self) -> Duration {
+    /// Looks at the clocks and at what is due. Returns in how long something will be, if anything is
+    /// planned.
+    fn look(&mut self) -> Option<Duration> {
         let clock = &self.engine.settings.clock;
         let look = Look {
             now: clock.now(),
@@ -183,6 +196,7 @@ impl Timer {
             self.adopt(entry, None, look.now);
         }
         self.take_rearms();
+        self.take_nudges(look.now);
         let mut firings = Vec::new();
         while let Some((_, task)) = self.timeline.pop_due(look.now) {
             self.fire(task, look.now, &mut firings);
@@ -203,11 +217,9 @@ impl Timer {
         let lead = self.lead(look.now);
         let next = self.ahead.next().map(|start| start - lead);
         let next = [self.timeline.next(), next].into_iter().flatten().min();
-        self.asked = next.map_or(LONGEST_SLEEP, |next| {
-            let wait = (next - look.now).to_std().unwrap_or_default();
-            wait.min(LONGEST_SLEEP)
-        });
-        self.asked
+        let wait = next.map(|next| (next - look.now).to_std().unwrap_or_default());
+        self.asked = wait.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP));
+        wait
     }
 
     /// How long before they start the locks of those that start next are taken.
@@ -217,6 +229,10 @@ impl Timer {
         let Some(first) = self.ahead.next() else {
             return longest;
         };
+        if !self.slack.is_zero() {
+            // By the next look the fire time may have passed.
+            return longest;
+        }
         if first - now > longest {
             return longest;
         }
@@ -236,6 +252,21 @@ impl Timer {
             let task = self.tasks.iter().position(|t| t.entry.key == rearm.task);
             if let Some(task) = task {
                 self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
+            }
+        }
+    }
+
+    /// Puts tasks into the timeline whose time has come, as somebody outside says.
+    fn take_nudges(&mut self, now: DateTime<Utc>) {
+        let nudged = self.engine.nudges.take();
+        if nudged.is_empty() {
+            return;
+        }
+        for (task, Known { entry, next, .. }) in self.tasks.iter().enumerate() {
+            // What is far away is not meant: it is said twice, or too late, of the one before.
+            let is_near = |planned: &Planned| planned.fire_time - now < EARLIEST_NUDGE;
+            if let (true, Some(planned)) = (nudged.contains(&entry.key), next.filter(is_near)) {
+                self.timeline.insert(planned.start, task);
             }
         }
     }
@@ -301,7 +332,7 @@ impl Timer {
 
     fn notice_stall(&self, last: Look, look: Look) {
         let slept = look.monotonic.saturating_sub(last.monotonic);
-        let by = slept.saturating_sub(self.asked);
+        let by = slept.saturating_sub(self.asked + self.slack);
         if by >= STALL {
             self.engine.announce(&Event::TimerStalled { by });
         }
@@ -327,8 +358,12 @@ impl Timer {
         }
         if by < -CORRECTION {
             self.engine.corrections.fetch_add(1, Ordering::AcqRel);
-            let waiting = self.timeline.drain().chain(self.ahead.drain());
-            for (_, task) in waiting.collect::<Vec<_>>() {
+            self.timeline.clear();
+            self.ahead.clear();
+            for task in 0..self.tasks.len() {
+                if self.tasks.get(task).is_none_or(|t| t.next.is_none()) {
+                    continue;
+                }
                 let next = self.tasks.get(task).and_then(|Known { entry, .. }| {
                     match entry.depends_on_runs() {
                         true => Some(look.now),
@@ -341,67 +376,20 @@ impl Timer {
     }
 }
 
-/// How much later a firing starts by chance: before the task's next fire time, so that firings stay
-/// in their order.
-fn jitter(engine: &Engine, entry: &Entry, fire_time: DateTime<Utc>) -> Duration {
-    let max = entry.policy.jitter;
-    if max.is_zero() {
-        return max;
-    }
-    let next = entry.schedule.next_after(fire_time);
-    let room = next.and_then(|next| (next - fire_time).to_std().ok());
-    spread::draw(room.map_or(max, |room| max.min(room)), engine.random())
-}
-
-/// The first fire time of a task of whose past `last` tells: from its last firing on, as far as that
-/// is not misfired by now, or from now on if it has never fired.
-fn first_fire_time(
-    entry: &Entry,
-    last: Option<LastFired>,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    if entry.schedule.is_startup() {
-        return Some(now);
-    }
-    if entry.schedule.delay().is_some() {
-        // A first run has nothing to wait for. One that goes on now is found out by claiming.
-        let after_last = last
-            .and_then(|last| last.ended_at)
-            .and_then(|end| entry.schedule.next_after(end));
-        return Some(after_last.map_or(now, |next| next.max(now)));
-    }
-    // It may be for us to run it again: the lock knows whether somebody still does.
-    if let Some(fired) = entry.unfinished(last.as_ref())
-        && admit::lateness(fired, now) <= entry.longest_patience()
-        && let before = fired - TimeDelta::milliseconds(1)
-        && entry.schedule.next_after(before) == Some(fired)
-    {
-        return Some(fired);
-    }
-    let threshold = TimeDelta::from_std(entry.patience()).unwrap_or_default();
-    let Some(LastFired {
-        fire_time: Some(fired),
-        ..
-    }) = last.filter(|_| defence::holds(Defence::CatchUp))
-    else {
-        return entry.schedule.next_after(now);
-    };
-    entry.schedule.next_after(fired.max(now - threshold))
-}
-
 /// Runs until the scheduler goes quiet.
-pub(crate) async fn run(mut timer: Timer) {
+pub(crate) async fn run(mut timer: Timer, mut alarm: Box<dyn Alarm>) {
     let engine = timer.engine.clone();
     loop {
         if engine.quiet.is_cancelled() {
             return;
         }
-        let sleep = timer.look();
+        let wait = timer.look();
         tokio::select! {
             biased;
             () = engine.quiet.cancelled() => return,
             () = engine.changed.notified() => {}
-            () = tokio::time::sleep(sleep) => {}
+            () = alarm.ring(wait) => {}
+            () = tokio::time::sleep(LONGEST_SLEEP) => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tasklock::TimerEngine;
 
 use crate::support::RedisServer;
 use crate::support::replica::{Line, Replica, judge, read_history, wait_for_history};
@@ -73,10 +74,22 @@ fn lost(lines: &[Line], replicas: usize) -> Vec<(String, i64)> {
 
 #[test]
 fn three_processes_with_skewed_clocks_run_each_instant_once_on_redis() {
+    three_processes_run_each_instant_once(TimerEngine::Own);
+}
+
+#[test]
+fn three_processes_woken_by_tokio_cron_scheduler_run_each_instant_once_on_redis() {
+    three_processes_run_each_instant_once(TimerEngine::TokioCron);
+}
+
+fn three_processes_run_each_instant_once(engine: TimerEngine) {
     let redis = RedisServer::start();
     let dir = tempfile::tempdir().unwrap();
     let history = dir.path().join("history");
-    let fleet = [("a", -180), ("b", 0), ("c", 180)].map(|(n, skew)| busy(n, &redis.url(), skew));
+    let fleet = [("a", -180), ("b", 0), ("c", 180)].map(|(name, skew)| Replica {
+        engine,
+        ..busy(name, &redis.url(), skew)
+    });
     run_together(&fleet, &history, 8);
     let lines = read_history(&history);
     let verdict = judge(&lines);

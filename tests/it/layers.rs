@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("testing", &[DOMAIN, CONTRACTS]),
     ("scheduler", &[DOMAIN, CONTRACTS]),
     ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
+    ("tokio_cron", &[DOMAIN, CONTRACTS, &["scheduler"]]),
     // A crate of its own, which sees what everybody sees.
     ("bin", &[]),
 ];
@@ -177,6 +178,16 @@ fn the_domain_is_synchronous_and_does_no_input_or_output() {
             for word in ["tokio", "async ", "std::fs", "std::net", "tracing::"] {
                 assert!(!code.contains(word), "src/{file}.rs uses {word}");
             }
+        }
+    }
+}
+
+#[test]
+fn tokio_cron_scheduler_is_spoken_by_one_alarm_and_by_the_adapter() {
+    for (file, code) in modules() {
+        if file != "scheduler/alarm/tokio_cron" && !file.starts_with("tokio_cron") {
+            let speaks = code.contains("tokio_cron_scheduler");
+            assert!(!speaks, "src/{file}.rs uses tokio-cron-scheduler");
         }
     }
 }

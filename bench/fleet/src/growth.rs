@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tasklock_fleet::lateness::round;
 use tasklock_fleet::redis_server::RedisServer;
 
+use crate::instance::Waking;
 use crate::options::Options;
 use crate::plot::{Plot, Series};
 use crate::trial::Trial;
@@ -50,6 +51,7 @@ fn due_at_once(server: &RedisServer, options: &Options) -> Result<Vec<Plot>> {
             period: due::period(tasks),
             rounds: options.rounds(if tasks > 20_000 { 2 } else { 3 }, 2),
             with_limit: true,
+            waking: Waking::default(),
         };
         let Some(seen) = told("growth_due", &trial, trial.run(server)) else {
             continue;

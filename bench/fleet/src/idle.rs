@@ -68,6 +68,7 @@ pub fn measure(
         spec: "0 0 0 1 1 * 2199".to_owned(),
         room: 0,
         metrics,
+        waking: instance::Waking::default(),
         file: file.clone(),
     };
     let child = start_self("instance", settings.words(), &file)?;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use tasklock::{BaseTask, Metrics, RedisLock, Scheduler};
+use tasklock::{BaseTask, Metrics, RedisLock, Scheduler, TimerEngine};
 use tasklock_fleet::child;
 use tasklock_fleet::lateness::round;
 use tasklock_fleet::starts::Starts;
@@ -16,6 +16,32 @@ use crate::tally::Tally;
 
 /// The text of more tasks than these takes gigabytes to make.
 const MOST_SCRAPED: usize = 10_000;
+/// What wakes the instances.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    #[default]
+    Own,
+    TokioCron,
+}
+
+impl Engine {
+    pub fn word(self) -> &'static str {
+        match self {
+            Engine::Own => "own",
+            Engine::TokioCron => "tokio-cron",
+        }
+    }
+}
+
+/// When the instances are woken.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub struct Waking {
+    #[arg(long, value_enum, default_value = "own")]
+    pub engine: Engine,
+    /// The longest lead, instead of the scheduler's own
+    #[arg(long)]
+    pub lead_ms: Option<u64>,
+}
 
 #[derive(Args, Clone)]
 pub struct Settings {
@@ -31,6 +57,8 @@ pub struct Settings {
     /// Keep metrics, of so many tasks apart
     #[arg(long)]
     pub metrics: Option<usize>,
+    #[command(flatten)]
+    pub waking: Waking,
     #[arg(long)]
     pub file: PathBuf,
 }
@@ -44,12 +72,16 @@ impl Settings {
             ("--tasks", self.tasks.to_string()),
             ("--spec", self.spec.clone()),
             ("--room", self.room.to_string()),
+            ("--engine", self.waking.engine.word().to_owned()),
             ("--file", self.file.display().to_string()),
         ] {
             words.extend([name.to_owned(), value]);
         }
         if let Some(limit) = self.metrics {
             words.extend(["--metrics".to_owned(), limit.to_string()]);
+        }
+        if let Some(lead_ms) = self.waking.lead_ms {
+            words.extend(["--lead-ms".to_owned(), lead_ms.to_string()]);
         }
         words
     }
@@ -61,6 +93,13 @@ pub async fn run(settings: &Settings) -> Result<()> {
     let lock = RedisLock::connect(&settings.redis).await?;
     let tally = Tally::default();
     let mut builder = Scheduler::builder().lock(lock).observer(tally.clone());
+    builder = builder.engine(match settings.waking.engine {
+        Engine::Own => TimerEngine::Own,
+        Engine::TokioCron => TimerEngine::TokioCron,
+    });
+    if let Some(lead_ms) = settings.waking.lead_ms {
+        builder = builder.lead(Duration::from_millis(lead_ms));
+    }
     let metrics = match settings.metrics {
         Some(limit) => Some(Metrics::new()?.with_task_limit(limit)),
         None => None,

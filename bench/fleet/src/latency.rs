@@ -7,6 +7,7 @@ use serde_json::Value;
 use tasklock_fleet::lateness::round;
 use tasklock_fleet::redis_server::RedisServer;
 
+use crate::instance::Waking;
 use crate::options::Options;
 use crate::proxy::Proxy;
 use crate::trial::Trial;
@@ -25,6 +26,7 @@ pub fn run(options: &Options) -> Result<()> {
             period: 2,
             rounds: options.rounds(10, 3),
             with_limit: true,
+            waking: Waking::default(),
         };
         let seen = trial.run(&server)?;
         let mut line = seen.line("latency", &trial);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::instance::Engine;
 use crate::{instance, limit};
 
 #[derive(Subcommand)]
@@ -47,6 +48,12 @@ pub struct Options {
     /// For how long the works `sustained` and `idle` watch
     #[arg(long)]
     pub seconds: Option<u32>,
+    /// What wakes the instances of `due`: several are measured one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["own"])]
+    pub engine: Vec<Engine>,
+    /// The longest lead of the instances of `due`, instead of the scheduler's own
+    #[arg(long)]
+    pub lead_ms: Option<u64>,
     /// Where `growth` writes its plots
     #[arg(long, default_value = "target/plots")]
     pub plots: PathBuf,

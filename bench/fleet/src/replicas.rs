@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tasklock_fleet::lateness::round;
 use tasklock_fleet::redis_server::RedisServer;
 
+use crate::instance::Waking;
 use crate::options::Options;
 use crate::trial::{Seen, Trial};
 
@@ -28,6 +29,7 @@ pub fn trial(server: &RedisServer, tasks: usize, replicas: usize, rounds: u32) -
         period: 2,
         rounds,
         with_limit: false,
+        waking: Waking::default(),
     }
 }
 

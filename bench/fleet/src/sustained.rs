@@ -6,6 +6,7 @@ use tasklock_fleet::lateness::round;
 use tasklock_fleet::redis_server::RedisServer;
 
 use crate::fit::line_through;
+use crate::instance::Waking;
 use crate::options::Options;
 use crate::trial::Trial;
 
@@ -19,6 +20,7 @@ pub fn run(options: &Options) -> Result<()> {
             period: 1,
             rounds: options.seconds(60, 10),
             with_limit: false,
+            waking: Waking::default(),
         };
         let seen = trial.run(&server)?;
         let mut line = seen.line("sustained", &trial);

@@ -15,6 +15,7 @@ use tasklock_fleet::rounds::{Rounds, spec};
 use tasklock_fleet::starts;
 use tasklock_fleet::usage::{Usage, machine_cpu_s};
 
+use crate::instance::Waking;
 use crate::{instance, limit};
 
 /// What is to be measured.
@@ -29,6 +30,7 @@ pub struct Trial {
     pub rounds: u32,
     /// Whether the limit has a round between any two of ours.
     pub with_limit: bool,
+    pub waking: Waking,
 }
 
 /// What was seen. Usage is that of the time of the rounds.
@@ -129,6 +131,7 @@ impl Trial {
             spec: spec(self.period, 0)?,
             room: self.room(),
             metrics: None,
+            waking: self.waking,
             file: file.to_owned(),
         };
         let child = start_self("instance", settings.words(), file)?;

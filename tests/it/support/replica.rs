@@ -17,6 +17,7 @@ use tasklock::chrono::TimeDelta;
 use tasklock::testing::SkewedClock;
 use tasklock::{
     BaseTask, Clock, Event, FileLock, Lock, Observer, Policy, RedisLock, Scheduler, SystemClock,
+    TimerEngine,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +37,7 @@ pub struct Replica {
     /// Name, spec, and how long a run takes.
     pub tasks: Vec<(String, String, u64)>,
     pub lease_ttl_s: u64,
+    pub engine: TimerEngine,
 }
 
 impl Replica {
@@ -47,6 +49,7 @@ impl Replica {
             skew_ms: 0,
             tasks: Vec::new(),
             lease_ttl_s: 30,
+            engine: TimerEngine::Own,
         }
     }
 
@@ -62,6 +65,7 @@ impl Replica {
         let config = json!({
             "name": self.name, "lock": self.lock, "unmarked": self.unmarked, "skew": self.skew_ms,
             "tasks": tasks, "ttl": self.lease_ttl_s, "history": history,
+            "tokio_cron": self.engine == TimerEngine::TokioCron,
         });
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([
@@ -205,7 +209,12 @@ async fn serve(config: &Value) {
         Arc::new(FileLock::open(target).unwrap())
     };
     let skew = TimeDelta::milliseconds(config["skew"].as_i64().unwrap());
+    let engine = match config["tokio_cron"].as_bool().unwrap() {
+        true => TimerEngine::TokioCron,
+        false => TimerEngine::Own,
+    };
     let scheduler = Scheduler::builder()
+        .engine(engine)
         .lock(lock)
         .clock(Arc::new(SkewedClock::new(skew)))
         .observer(history)
