@@ -21,6 +21,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::error::{Error, ErrorKind};
 use crate::metrics::Metrics;
 use crate::scheduler::SchedulerHandle;
 
@@ -49,7 +50,10 @@ pub fn routes(handle: SchedulerHandle, metrics: Metrics) -> Router {
 }
 
 async fn text(State(metrics): State<Metrics>) -> Response {
-    match metrics.encode() {
+    // That of thousands of tasks takes a part of a second: not on a thread that starts tasks.
+    let encoded = tokio::task::spawn_blocking(move || metrics.encode()).await;
+    let failed = |e| Error::new(ErrorKind::Metrics, "their text was not finished").with_source(e);
+    match encoded.unwrap_or_else(|e| Err(failed(e))) {
         Ok(text) => ([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(target: "tasklock", event = "metrics.failed", error = %error,

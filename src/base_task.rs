@@ -23,10 +23,11 @@ type Body = dyn Fn(RunContext) -> Pin<Box<dyn Future<Output = TaskResult> + Send
 /// });
 /// ```
 pub struct BaseTask {
-    name: String,
-    spec: String,
+    name: Box<str>,
+    spec: Box<str>,
     timeout: Duration,
-    policy: Policy,
+    // None for the default: it is large, and most tasks have it.
+    policy: Option<Box<Policy>>,
     body: Box<Body>,
 }
 
@@ -43,10 +44,10 @@ impl BaseTask {
         Fut: Future<Output = TaskResult> + Send + 'static,
     {
         Self {
-            name: name.into(),
-            spec: spec.into(),
+            name: name.into().into(),
+            spec: spec.into().into(),
             timeout,
-            policy: Policy::default(),
+            policy: None,
             body: Box::new(move |ctx| Box::pin(body(ctx))),
         }
     }
@@ -54,7 +55,7 @@ impl BaseTask {
     /// The same task with another policy.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.policy = Some(Box::new(policy));
         self
     }
 }
@@ -65,7 +66,7 @@ impl fmt::Debug for BaseTask {
             .field("name", &self.name)
             .field("spec", &self.spec)
             .field("timeout", &self.timeout)
-            .field("policy", &self.policy)
+            .field("policy", &Task::policy(self))
             .finish_non_exhaustive()
     }
 }
@@ -85,7 +86,7 @@ impl Task for BaseTask {
     }
 
     fn policy(&self) -> Policy {
-        self.policy.clone()
+        self.policy.as_deref().cloned().unwrap_or_default()
     }
 
     async fn run(&self, ctx: RunContext) -> TaskResult {

@@ -1,101 +1,21 @@
 //! Metrics for Prometheus: [`Metrics`].
 
 mod families;
+mod numbers;
+mod table;
+mod task_metric;
+mod tasks;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, LockOperation, LockResults, Observer, Outcome};
-use crate::task::TaskName;
+use crate::event::{Event, LockOperation, LockResults, Observer};
 
-use families::{Families, Series, seconds};
-
-/// The label that every metric of a task has.
-const TASK: &str = "task_name";
-
-/// One row of the table.
-struct Metric {
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-    /// Upper bounds, in seconds; empty for what is no histogram.
-    buckets: &'static [f64],
-}
-
-macro_rules! table {
-    ($($row:ident: $name:literal, [$($label:expr),*], $help:literal $(, $buckets:expr)?;)*) => {
-        $(const $row: Metric = Metric {
-            name: $name,
-            labels: &[$($label),*],
-            help: $help,
-            buckets: table!(@buckets $($buckets)?),
-        };)*
-        /// All rows.
-        #[cfg(test)]
-        const TABLE: &[&Metric] = &[$(&$row),*];
-    };
-    (@buckets) => { &[] };
-    (@buckets $buckets:expr) => { &$buckets };
-}
-
-// All of it is local: it says what this instance did, since it started. Sum it over instances.
-table! {
-    RUNS: "task_runs_total", [TASK, "outcome"],
-        "Runs that ended on this instance, by outcome";
-    ERRORS: "task_errors_total", [TASK],
-        "Runs that ended on this instance with an outcome that is neither success nor cancelled";
-    FIRINGS: "task_firings_total", [TASK, "decision"],
-        "Fire times that this instance decided, by decision";
-    RETRIES: "task_retries_total", [TASK],
-        "Attempts on this instance that were not the first at their fire time: retries and reruns";
-    LEASE_LOST: "task_lease_lost_total", [TASK],
-        "Runs on this instance whose lease was lost while they went on";
-    SPEC_CONFLICTS: "task_spec_conflicts_total", [TASK],
-        "Firings of this instance that found the task to have another spec on another instance";
-    DURATION: "task_duration_seconds", [TASK],
-        "Wall time of runs on this instance, whatever their outcome",
-        [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
-    START_DELAY: "task_start_delay_seconds", [TASK],
-        "Time from the fire time to the start of a run on this instance",
-        [0.001, 0.0025, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0];
-    RUNNING: "task_running", [TASK],
-        "Runs that go on on this instance";
-    LAST_START: "task_last_start_timestamp_seconds", [TASK],
-        "Start of the last run on this instance, 0 if none";
-    LAST_SUCCESS: "task_last_success_timestamp_seconds", [TASK],
-        "End of the last successful run on this instance, 0 if none";
-    LAST_FAILURE: "task_last_failure_timestamp_seconds", [TASK],
-        "End of the last run on this instance that counts in task_errors_total, 0 if none";
-    LAST_DURATION: "task_last_run_duration_seconds", [TASK],
-        "Wall time of the run that ended last on this instance, 0 if none";
-    NEXT_FIRE: "task_next_fire_timestamp_seconds", [TASK],
-        "Next fire time, +Inf if there is none";
-    INFO: "task_info", [TASK, "schedule", "timezone", "overlap"],
-        "What the task was registered with; always 1";
-    LOCK_OPERATIONS: "task_lock_operations_total", ["operation", "result"],
-        "Claims, renewals and releases that this instance asked the lock for, by what it answered";
-    LOCK_DURATION: "task_lock_operation_duration_seconds", ["operation"],
-        "Time that the lock took to answer one request of this instance, be it about one task or many",
-        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
-    SCHEDULER_RUNNING: "task_scheduler_running", [],
-        "1 if the scheduler fires, 0 if it has not started, drains or has stopped";
-    LAST_WAKE: "task_scheduler_last_wake_timestamp_seconds", [],
-        "When the timer last looked at what is due, 0 if not yet";
-    CLOCK_SKEW: "task_clock_skew_seconds", [],
-        "How far the lock store's clock was ahead of this instance's at the last claim, 0 if unknown";
-    STORE_CHANGES: "task_lock_store_changes_total", [],
-        "How often this instance found that the lock's store had been replaced or restarted";
-    CLOCK_STEPS: "task_clock_steps_total", [],
-        "How often this instance's wall clock has stepped by half a second or more";
-    TIMER_STALLS: "task_timer_stalls_total", [],
-        "How often the timer was held up for a second or more: suspended, stopped or blocked";
-    BUILD_INFO: "tasklock_build_info", ["version"],
-        "The version of tasklock; always 1";
-}
+use families::{Families, seconds};
+use tasks::Tasks;
 
 /// Keeps metrics of one scheduler, for Prometheus.
 ///
@@ -114,8 +34,9 @@ table! {
 /// ```
 ///
 /// The metrics are listed in `docs/operations.md`. All series of a task exist, at zero, from its
-/// registration on, so that rates and alerts work from the first event. Names are fixed: two
-/// schedulers of one process need a registry each.
+/// registration on, so that rates and alerts work from the first event. Beyond
+/// [5 000 tasks](Metrics::with_task_limit) they are folded into one. Names are fixed: two schedulers of
+/// one process need a registry each.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -124,8 +45,7 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     families: Families,
-    // Held to look one task up, or to add one; an event then costs no look-up by labels.
-    tasks: RwLock<HashMap<TaskName, Arc<Series>>>,
+    tasks: Arc<Tasks>,
 }
 
 impl Metrics {
@@ -148,13 +68,32 @@ impl Metrics {
     /// [`ErrorKind::Metrics`] with the name of a metric that the registry has already. Nothing is
     /// registered then.
     pub fn register(registry: &Registry) -> Result<Self> {
+        let tasks = Arc::<Tasks>::default();
         Ok(Self {
             inner: Arc::new(Inner {
-                families: Families::join(registry)?,
+                families: Families::join(registry, &tasks)?,
                 registry: registry.clone(),
-                tasks: RwLock::default(),
+                tasks,
             }),
         })
+    }
+
+    /// How many tasks have series of their own. Default: 5 000. To be set before tasks are
+    /// registered; it is about all clones.
+    ///
+    /// What is registered beyond it is folded into `task_name="_other"`, in which counters, histograms
+    /// and `task_running` add up, instants are those of the task that came last, and the next fire
+    /// time and `task_info` are left out. So a scrape stays bounded: a task has 56 series, which are
+    /// 3.5 kB of text. The log says so once. A task whose name is `_other` is always folded.
+    ///
+    /// ```
+    /// let metrics = tasklock::Metrics::new()?.with_task_limit(20_000);
+    /// # Ok::<(), tasklock::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_task_limit(self, most: usize) -> Self {
+        self.inner.tasks.limit(most);
+        self
     }
 
     /// The registry that the metrics are in.
@@ -189,29 +128,18 @@ fn with_canonical_infinity(text: String) -> String {
     if !text.contains(" inf\n") {
         return text;
     }
-    let lines = text.lines().map(|line| match line.strip_suffix(" inf") {
-        Some(series) if !line.starts_with('#') => format!("{series} +Inf\n"),
-        _ => format!("{line}\n"),
-    });
-    lines.collect()
+    // The text of thousands of tasks has hundreds of thousands of lines.
+    let mut written = String::with_capacity(text.len() + text.len() / 16);
+    for line in text.lines() {
+        match line.strip_suffix(" inf") {
+            Some(series) if !line.starts_with('#') => written.extend([series, " +Inf\n"]),
+            _ => written.extend([line, "\n"]),
+        }
+    }
+    written
 }
 
 impl Inner {
-    /// The handles of a task's series. They are made at its registration, or at its first event if
-    /// that was quicker.
-    fn task(&self, name: &TaskName) -> Arc<Series> {
-        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(name) {
-            return series.clone();
-        }
-        drop(known);
-        let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
-        let series = tasks.entry(name.clone());
-        series
-            .or_insert_with(|| Arc::new(self.families.series(name)))
-            .clone()
-    }
-
     fn count_lock_operation(&self, operation: LockOperation, results: &LockResults) {
         let counts = [
             ("ok", results.ok),
@@ -238,58 +166,35 @@ impl Observer for Metrics {
                 overlap,
                 next_fire,
                 ..
-            } => {
-                let series = inner.task(task);
-                series.set_next_fire(*next_fire);
-                let labels = [task.as_str(), spec, timezone.name(), overlap.as_str()];
-                inner.families.describe(&series, labels);
-            }
-            Event::SpecDiffers { task, .. } => inner.task(task).spec_conflicts.inc(),
+            } => inner
+                .tasks
+                .register(task, spec, *timezone, *overlap, *next_fire),
+            Event::SpecDiffers { task, .. } => inner.tasks.count(task, |n| n.spec_conflicts += 1),
             Event::SchedulerStarted { .. } => inner.families.scheduler_running.set(1),
             Event::SchedulerDraining { .. } | Event::SchedulerStopped { .. } => {
                 inner.families.scheduler_running.set(0);
             }
             Event::TimerWoke { at } => inner.families.last_wake.set(seconds(*at)),
-            Event::NextFire { task, at } => inner.task(task).set_next_fire(*at),
+            Event::NextFire { task, at } => inner.tasks.set_next_fire(task, *at),
             Event::FiringDecided {
                 task,
                 decision,
                 count,
                 ..
-            } => inner.task(task).count_firings(*decision, *count),
-            Event::RunStarted { run } => {
-                let series = inner.task(&run.task);
-                series.running.inc();
-                series.last_start.set(seconds(run.started));
-                series.start_delay.observe(run.lateness.as_secs_f64());
-                if run.attempt > 1 {
-                    series.retries.inc();
-                }
-            }
-            Event::AttemptStarted { run } => inner.task(&run.task).retries.inc(),
-            Event::FiringFailed { task, .. } => inner.task(task).errors.inc(),
+            } => inner.tasks.count(task, |n| n.decided(*decision, *count)),
+            Event::RunStarted { run } => inner.tasks.count(&run.task, |n| n.started(run)),
+            Event::AttemptStarted { run } => inner.tasks.count(&run.task, |n| n.retries += 1),
+            Event::FiringFailed { task, .. } => inner.tasks.count(task, |n| n.errors += 1),
             Event::RunFinished {
                 run,
                 outcome,
                 duration,
                 at,
                 ..
-            } => {
-                let series = inner.task(&run.task);
-                series.running.dec();
-                series.duration.observe(duration.as_secs_f64());
-                series.last_duration.set(duration.as_secs_f64());
-                series.count_run(*outcome);
-                match outcome {
-                    Outcome::Success => series.last_success.set(seconds(*at)),
-                    Outcome::Cancelled => {}
-                    _ => {
-                        series.errors.inc();
-                        series.last_failure.set(seconds(*at));
-                    }
-                }
-            }
-            Event::LeaseLost { run, .. } => inner.task(&run.task).lease_lost.inc(),
+            } => inner
+                .tasks
+                .count(&run.task, |n| n.finished(*outcome, *duration, *at)),
+            Event::LeaseLost { run, .. } => inner.tasks.count(&run.task, |n| n.lease_lost += 1),
             Event::LockOperation {
                 operation,
                 results,
@@ -314,13 +219,9 @@ impl Observer for Metrics {
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tasks = self.inner.tasks.read();
         f.debug_struct("Metrics")
             .field("registry", &self.inner.registry)
-            .field(
-                "tasks",
-                &tasks.unwrap_or_else(PoisonError::into_inner).len(),
-            )
+            .field("tasks", &self.inner.tasks)
             .finish_non_exhaustive()
     }
 }

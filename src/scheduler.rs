@@ -12,6 +12,8 @@ mod handle;
 mod health;
 mod lead;
 mod limits;
+mod peers;
+mod pool;
 mod registration;
 mod registry;
 mod releases;

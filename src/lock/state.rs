@@ -21,6 +21,8 @@ pub struct LastFired {
     pub ended_at: Option<DateTime<Utc>>,
     /// How many runs in a row failed or timed out.
     pub failures: u32,
+    /// What the task's spec was for its owner, as in [`Claim::with_spec`](crate::Claim::with_spec).
+    pub spec: String,
 }
 
 /// How far the last run of a task has come.
@@ -126,6 +128,7 @@ impl State {
             owner: self.owner.clone(),
             ended_at: instant(self.ended),
             failures: self.fails,
+            spec: self.spec.clone(),
         }
     }
 }

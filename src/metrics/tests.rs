@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::table::{INFO, NEXT_FIRE, TABLE, TASK};
 use super::*;
-use crate::event::{Decision, LeaseLoss, RunFacts};
+use crate::event::{Decision, LeaseLoss, Outcome, RunFacts};
 use crate::task::{Overlap, RunId};
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -279,4 +280,100 @@ fn the_manual_lists_every_metric_with_its_labels() {
             || l.contains("| histogram |")
     });
     assert_eq!(rows.count(), TABLE.len());
+}
+
+#[test]
+fn tasks_beyond_the_limit_add_up_in_one_and_a_scrape_stays_bounded() {
+    let metrics = Metrics::new().unwrap();
+    let name = |n: usize| format!("t{n}");
+    for n in 0..=5_000 {
+        metrics.on_event(&registered(&name(n)));
+    }
+    let at_limit = metrics.encode().unwrap().lines().count();
+    for n in 5_001..8_000 {
+        metrics.on_event(&registered(&name(n)));
+    }
+    for n in 4_998..5_003 {
+        metrics.on_event(&Event::RunStarted {
+            run: run(&name(n), 2),
+        });
+        metrics.on_event(&Event::FiringDecided {
+            task: name(n).parse().unwrap(),
+            fire_time: at("2026-11-21T10:00:00Z"),
+            decision: Decision::Misfired,
+            count: 4,
+            holder: None,
+        });
+        metrics.on_event(&Event::NextFire {
+            task: name(n).parse().unwrap(),
+            at: Some(at("2026-11-21T10:00:10Z")),
+        });
+    }
+    for n in 4_998..5_002 {
+        metrics.on_event(&finished(&name(n), Outcome::Failure));
+    }
+    let text = metrics.encode().unwrap();
+    assert_eq!(text.lines().count(), at_limit);
+    for n in [4_998, 4_999] {
+        let task = format!("task_name=\"t{n}\"");
+        has(&text, &format!("task_errors_total{{{task}}} 1"));
+        has(
+            &text,
+            &format!("task_next_fire_timestamp_seconds{{{task}}} 1795255210"),
+        );
+    }
+    let other = |metric: &str, labels: &str, value: &str| {
+        has(
+            &text,
+            &format!("{metric}{{{labels}task_name=\"_other\"}} {value}"),
+        );
+    };
+    other("task_runs_total", "outcome=\"failure\",", "2");
+    other("task_runs_total", "outcome=\"success\",", "0");
+    other("task_firings_total", "decision=\"misfired\",", "12");
+    other("task_errors_total", "", "2");
+    other("task_retries_total", "", "3");
+    other("task_running", "", "1");
+    other("task_start_delay_seconds_count", "", "3");
+    other("task_duration_seconds_sum", "", "4");
+    other("task_last_failure_timestamp_seconds", "", "1795255202.5");
+    for metric in [NEXT_FIRE, INFO] {
+        let of_other = |l: &&str| l.starts_with(metric.name) && l.contains("\"_other\"");
+        assert_eq!(text.lines().find(of_other), None);
+    }
+    assert!(!text.contains("\"t5000\""));
+}
+
+#[test]
+fn how_many_tasks_have_series_of_their_own_is_settable() {
+    let metrics = Metrics::new().unwrap().with_task_limit(1);
+    for task in ["a", "b", "c"] {
+        metrics.on_event(&registered(task));
+        metrics.on_event(&finished(task, Outcome::Success));
+    }
+    let text = metrics.encode().unwrap();
+    let runs = |task: &str, n: u32| {
+        let labels = format!("outcome=\"success\",task_name=\"{task}\"");
+        has(&text, &format!("task_runs_total{{{labels}}} {n}"));
+    };
+    runs("a", 1);
+    runs("_other", 2);
+}
+
+#[test]
+fn a_task_whose_name_is_that_of_the_others_is_one_of_them() {
+    let text = text_after([registered("_other"), finished("_other", Outcome::Success)]);
+    has(
+        &text,
+        "task_runs_total{outcome=\"success\",task_name=\"_other\"} 1",
+    );
+    assert!(!text.contains("task_info{"));
+}
+
+#[test]
+fn every_metric_of_tasks_is_read() {
+    let of_tasks = TABLE.iter().filter(|m| m.labels.contains(&TASK));
+    let names: Vec<&str> = of_tasks.map(|m| m.name).collect();
+    let read = task_metric::METRICS.iter().map(|(m, _)| m.name);
+    assert_eq!(read.collect::<Vec<_>>(), names);
 }

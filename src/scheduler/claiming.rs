@@ -19,6 +19,7 @@
 
 mod after;
 mod batch;
+mod claim;
 mod give_back;
 mod holder;
 mod line;

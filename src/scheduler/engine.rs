@@ -22,12 +22,17 @@ use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
 use crate::scheduler::lead::Lead;
 use crate::scheduler::limits::Limits;
+use crate::scheduler::peers::Peers;
 use crate::scheduler::registry::{Entry, Registry};
 use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
 use crate::task::CancelReason;
+
+/// Of so many tasks the lock is asked at once when a scheduler starts, so that each answer comes well
+/// within the time that a request to it may take.
+const TASKS_PER_QUESTION: usize = 8_192;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -44,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) changed: Arc<Notify>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) lead: Lead,
+    pub(crate) peers: Peers,
     pub(crate) gates: Gates,
     /// How often the timer has computed all fire times anew, from a clock that was set back far.
     pub(crate) corrections: AtomicU64,
@@ -85,6 +91,7 @@ impl Engine {
         let (most, groups) = (settings.max_concurrent, settings.groups.clone());
         let renewer = Renewer::new(lock.clone(), settings.clock.clone(), random);
         let lead = Lead::new(settings.lead);
+        let peers = Peers::new(&settings.instance);
         Arc::new(Self {
             settings,
             registry: Registry::default(),
@@ -96,6 +103,7 @@ impl Engine {
             seed: random,
             drawn: AtomicU64::new(0),
             lead,
+            peers,
             gates: Gates::default(),
             corrections: AtomicU64::new(0),
             limits: Limits::new(most, groups, changed.clone()),
@@ -279,9 +287,18 @@ impl Engine {
 
     /// What the lock knows of the tasks registered so far, in their order.
     async fn last_fired(&self) -> Result<Vec<Option<LastFired>>> {
-        let names: Vec<_> = self.registry.all().iter().map(|e| e.key.clone()).collect();
-        let known = self.lock.last_fired(&names).await;
-        known.map_err(|e| e.context("the scheduler cannot start: the last firings cannot be read"))
+        let entries = self.registry.all();
+        let mut known = Vec::with_capacity(entries.len());
+        for some in entries.chunks(TASKS_PER_QUESTION) {
+            let names: Vec<_> = some.iter().map(|entry| entry.key.clone()).collect();
+            let asked = known.len() + names.len();
+            known.extend(self.lock.last_fired(&names).await.map_err(|e| {
+                e.context("the scheduler cannot start: the last firings cannot be read")
+            })?);
+            // A lock that leaves out an answer is not to shift those of the next question.
+            known.resize_with(asked, || None);
+        }
+        Ok(known)
     }
 
     /// The scheduler was dropped: nobody waits for an orderly end.

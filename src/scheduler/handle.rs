@@ -171,7 +171,7 @@ impl TaskSnapshot {
             timeout: entry.timeout,
             next_fire: slot.next_fire,
             running: slot.running.iter().map(|r| r.facts.clone()).collect(),
-            last_run: slot.last_run.clone(),
+            last_run: slot.last_run.as_deref().cloned(),
         }
     }
 
@@ -179,9 +179,10 @@ impl TaskSnapshot {
         let slot = entry.slot();
         self.running
             .extend(slot.running.iter().map(|r| r.facts.clone()));
-        let ended = |run: &Option<LastRun>| run.as_ref().map(|run| run.ended_at);
-        if ended(&slot.last_run) > ended(&self.last_run) {
-            self.last_run = slot.last_run.clone();
+        let last = slot.last_run.as_deref();
+        let ended = |run: Option<&LastRun>| run.map(|run| run.ended_at);
+        if ended(last) > ended(self.last_run.as_ref()) {
+            self.last_run = last.cloned();
         }
     }
 }

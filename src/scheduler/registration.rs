@@ -33,6 +33,7 @@ impl Engine {
                 instance: &self.settings.instance,
                 now,
             },
+            &self.registry.pool,
         )?;
         let group = entries.first().and_then(|e| e.policy.group.as_deref());
         if let (Some(entry), Some(group)) = (entries.first(), group)

@@ -12,8 +12,9 @@ use crate::defence::{self, Defence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{LastFired, RunStatus};
 use crate::schedule::{DstPolicy, Schedule};
+use crate::scheduler::pool::{Plan, Pool};
 use crate::scheduler::slot::Slot;
-use crate::scheduler::spread;
+use crate::scheduler::spread::{self, Fingerprint};
 use crate::task::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
@@ -38,14 +39,14 @@ pub(crate) struct Entry {
     pub(crate) key: TaskName,
     pub(crate) shard: Option<Shard>,
     pub(crate) spec: Arc<str>,
-    pub(crate) schedule: Schedule,
+    pub(crate) schedule: Arc<Schedule>,
     pub(crate) timeout: Duration,
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     /// By how much later than its fire times the task starts: its part of the policy's spread, and its
     /// turn among the parts of a task.
     pub(crate) spread: Duration,
     /// What its schedule is, in short: the same on all instances that have the same.
-    pub(crate) fingerprint: String,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) registered: DateTime<Utc>,
     /// Its firings wait for somebody outside to say that it is time.
     pub(crate) is_driven: bool,
@@ -57,7 +58,11 @@ pub(crate) struct Entry {
 impl Entry {
     /// Reads and checks what a task says of itself; `defaults` are for what it does not say. Of a
     /// task in parts, an entry for each.
-    pub(crate) fn new(task: Arc<dyn Task>, defaults: Defaults<'_>) -> Result<Vec<Self>> {
+    pub(crate) fn new(
+        task: Arc<dyn Task>,
+        defaults: Defaults<'_>,
+        pool: &Pool,
+    ) -> Result<Vec<Self>> {
         let name: TaskName = task.name().parse()?;
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
@@ -67,19 +72,26 @@ impl Entry {
                         one, or leave the default of 5 minutes";
             return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
         }
-        let spec: Arc<str> = task.spec().into();
         let zone = policy.timezone.unwrap_or(defaults.timezone);
-        let schedule = Schedule::parse_in(&spec, zone).map_err(|e| of_task(e.into()))?;
+        let dst = policy.dst.unwrap_or(defaults.dst);
+        let plan = pool.plan(task.spec(), zone, dst);
+        let Plan { spec, timetable } = plan.map_err(|e| of_task(e.into()))?;
+        let schedule = timetable.schedule;
+        let fingerprint = match policy.scope {
+            Scope::Sharded(count) => Fingerprint::of_parts(&schedule, count),
+            _ => timetable.fingerprint,
+        };
         let depends_on_runs = schedule.delay().is_some() || schedule.is_startup();
         policy.validate(depends_on_runs).map_err(of_task)?;
-        let schedule = schedule.with_dst(policy.dst.unwrap_or(defaults.dst));
         let spread = spread::part(name.as_str(), policy.spread);
+        let scope = policy.scope;
+        let policy = pool.policy(policy);
         let entry = |shard: Option<Shard>, turn: Duration| Self {
             name: name.clone(),
             key: shard.map_or_else(|| name.clone(), |shard| name.part(shard.index)),
             shard,
             spec: spec.clone(),
-            fingerprint: fingerprint(&schedule, policy.scope),
+            fingerprint,
             registered: defaults.now,
             is_driven: false,
             schedule: schedule.clone(),
@@ -89,7 +101,7 @@ impl Entry {
             task: task.clone(),
             slot: Mutex::default(),
         };
-        let Scope::Sharded(count) = policy.scope else {
+        let Scope::Sharded(count) = scope else {
             return Ok(vec![entry(None, Duration::ZERO)]);
         };
         let turns = spread::turns(defaults.instance, name.as_str(), count);
@@ -194,15 +206,6 @@ impl Entry {
     }
 }
 
-/// The same for all who fire the task at the same times, in as many parts.
-fn fingerprint(schedule: &Schedule, scope: Scope) -> String {
-    let text = format!("{schedule} {:?}", schedule.dst());
-    spread::fingerprint(&match scope {
-        Scope::Sharded(count) => format!("{text} in {count} parts"),
-        _ => text,
-    })
-}
-
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
@@ -215,6 +218,7 @@ impl fmt::Debug for Entry {
 /// All registered tasks, in the order of their registration.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    pub(crate) pool: Pool,
     inner: RwLock<Inner>,
 }
 
@@ -259,5 +263,16 @@ impl Registry {
     pub(crate) fn since(&self, known: usize) -> Vec<Arc<Entry>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.entries.get(known..).unwrap_or_default().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_waits_is_small() {
+        assert!(size_of::<Entry>() <= 336, "{}", size_of::<Entry>());
+        assert!(size_of::<Slot>() <= 160, "{}", size_of::<Slot>());
     }
 }

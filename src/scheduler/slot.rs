@@ -19,7 +19,8 @@ use crate::task::{CancelReason, RunControl, RunId};
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) next_fire: Option<DateTime<Utc>>,
-    pub(crate) last_run: Option<LastRun>,
+    // In a place of its own: many tasks wait for long before their first run.
+    pub(crate) last_run: Option<Box<LastRun>>,
     /// The runs that go on: one, unless the policy allows more.
     pub(crate) running: Vec<Running>,
     /// The spec that another instance was last seen to have in place of ours.
@@ -229,13 +230,13 @@ impl Slot {
             for waiting in &mut self.waiting {
                 waiting.since = at;
             }
-            self.last_run = Some(LastRun {
+            self.last_run = Some(Box::new(LastRun {
                 run_id: facts.run_id,
                 fire_time: facts.fire_time,
                 outcome,
                 ended_at: at,
                 duration: took,
-            });
+            }));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! How much later than its fire time a firing starts, when its policy says so; and the hash that it
 //! rests on. Pure.
 
+use std::ops::Deref;
 use std::time::Duration;
+
+use crate::schedule::Schedule;
 
 /// The part of `max` that is `name`'s: the same wherever and whenever it is asked, in whole
 /// milliseconds.
@@ -9,17 +12,53 @@ pub(crate) fn part(name: &str, max: Duration) -> Duration {
     share(max, hash(name))
 }
 
-/// A text in 16 hexadecimal digits.
-pub(crate) fn fingerprint(text: &str) -> String {
-    format!("{:016x}", hash(text))
+/// A text in 16 hexadecimal digits. It is its own bytes: each task has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    /// The same for all who fire a task at the same times.
+    pub(crate) fn of_schedule(schedule: &Schedule) -> Self {
+        Self::of(&format!("{schedule} {:?}", schedule.dst()))
+    }
+
+    /// The same for all who do so in as many parts.
+    pub(crate) fn of_parts(schedule: &Schedule, count: u32) -> Self {
+        Self::of(&format!("{schedule} {:?} in {count} parts", schedule.dst()))
+    }
+
+    fn of(text: &str) -> Self {
+        let mut rest = hash(text);
+        let mut digits = [b'0'; 16];
+        for digit in digits.iter_mut().rev() {
+            let value = (rest & 0xf) as u8;
+            *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
+            rest >>= 4;
+        }
+        Self(digits)
+    }
+}
+
+impl Deref for Fingerprint {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // They are digits and letters, so this never is the default.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 /// FNV-1a, and the finalizer of SplitMix64 to spread texts that differ in their last letter only. It
 /// must not change from one version to the next, so it is not the standard library's.
-fn hash(name: &str) -> u64 {
+pub(crate) fn hash(name: &str) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
+    mix(hash)
+}
+
+/// The finalizer of SplitMix64.
+pub(crate) fn mix(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ hash >> 31
@@ -67,6 +106,14 @@ mod tests {
             .collect();
         assert_eq!(parts, [51028, 14792, 57178, 57460]);
         assert_eq!(part("cleanup", Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_hash_in_hexadecimal() {
+        for text in ["", "cleanup", "0 0 0 * * * RunOnce"] {
+            let fingerprint = Fingerprint::of(text);
+            assert_eq!(&*fingerprint, format!("{:016x}", hash(text)));
+        }
     }
 
     #[test]

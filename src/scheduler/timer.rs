@@ -237,7 +237,14 @@ impl Timer {
             return longest;
         }
         let count = self.ahead.count(first, MOST_COUNTED);
-        TimeDelta::from_std(lead.of(count)).unwrap_or_default()
+        let lead = lead.of(count);
+        // Who knows nobody comes a little later, and so meets those at whose tasks they go first.
+        let is_alone = self
+            .engine
+            .peers
+            .is_nobody(self.engine.settings.clock.monotonic());
+        let lead = if is_alone { lead / 8 * 7 } else { lead };
+        TimeDelta::from_std(lead).unwrap_or_default()
     }
 
     fn take_rearms(&mut self) {
@@ -299,7 +306,7 @@ impl Timer {
             misfire,
             misfire_threshold,
             ..
-        } = entry.policy;
+        } = *entry.policy;
         let due = timeline::due(
             &entry.schedule,
             first,

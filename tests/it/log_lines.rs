@@ -10,6 +10,30 @@ use crate::support::lines::Lines;
 use crate::support::{Bench, START, pass};
 
 #[tokio::test(start_paused = true)]
+async fn metrics_that_are_folded_are_told_once() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let metrics = Metrics::new().unwrap().with_task_limit(2);
+    let bench = Bench::with(
+        |clock| MemoryLock::with_clock(clock),
+        |builder| builder.metrics(metrics.clone()),
+    );
+    for task in ["_other", "a", "b"] {
+        bench.task(task, "@daily", |_| async { Ok(()) });
+    }
+    assert!(!lines.text().contains("metrics.limit"));
+    for task in ["c", "d"] {
+        bench.task(task, "* * * * * *", |_| async { Ok(()) });
+    }
+    bench.start().await;
+    pass(3.5).await;
+    lines.one(&["WARN", "metrics.limit", " task=c", " limit=2"]);
+    let text = metrics.encode().unwrap();
+    let runs = "task_runs_total{outcome=\"success\",task_name=\"_other\"} 6";
+    assert!(text.lines().any(|line| line == runs), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_end_of_a_run_has_its_line_and_its_metric() {
     let lines = Lines::default();
     let _guard = lines.listen();

@@ -46,3 +46,4 @@ mod spread;
 mod startup;
 mod support;
 mod timer;
+mod turns;

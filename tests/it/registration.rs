@@ -1,10 +1,12 @@
 //! What `build` and `register` refuse, and how they say it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tasklock::testing::TestClock;
 use tasklock::{BaseTask, Error, ErrorKind, MemoryLock, Policy, Scheduler};
 
-use crate::support::Bench;
+use crate::support::{Bench, START, ScriptedLock, pass};
 
 fn task(name: &str, spec: &str) -> BaseTask {
     BaseTask::new(name, spec, Duration::from_secs(1), |_| async { Ok(()) })
@@ -215,4 +217,29 @@ async fn a_stopped_scheduler_takes_no_tasks_and_is_not_started_again() {
         error.to_string(),
         "the scheduler is stopped: it can be started once"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_tasks_a_start_asks_in_pages_and_knows_the_past_of_each() {
+    let clock = Arc::new(TestClock::at(START));
+    let lock = ScriptedLock::new(MemoryLock::with_clock(clock.clone()));
+    let instance = || Bench::on(clock.clone(), lock.clone(), |builder| builder);
+    let first = instance();
+    first.task("minutely", "0 * * * * *", |_| async { Ok(()) });
+    first.start().await;
+    pass(61.0).await;
+    first.scheduler.stop().await;
+    assert_eq!(first.fired("minutely"), ["10:01:00"]);
+
+    pass(80.0).await;
+    let second = instance();
+    for n in 0..16_400 {
+        let idle = task(&format!("idle-{n}"), "@yearly");
+        second.scheduler.register(idle).unwrap();
+    }
+    second.task("minutely", "0 * * * * *", |_| async { Ok(()) });
+    second.start().await;
+    pass(1.0).await;
+    assert_eq!(lock.asked_for_states(), [1, 8_192, 8_192, 17]);
+    assert_eq!(second.fired("minutely"), ["10:02:00"]);
 }

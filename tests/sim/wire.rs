@@ -242,6 +242,7 @@ pub fn read_last_fired(item: &str) -> Option<LastFired> {
             owner: f[2].to_owned(),
             ended_at: unless_dash(f[3], instant),
             failures: 0,
+            spec: String::new(),
         }
     };
     unless_dash(item, read)

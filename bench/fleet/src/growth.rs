@@ -104,7 +104,7 @@ fn registered(server: &RedisServer, options: &Options) -> Result<Vec<Plot>> {
     let (mut time, mut memory, mut cpu) = (Column::new(), Column::new(), Column::new());
     for tasks in options.tasks(&usual, &[1_000, 10_000]) {
         let seconds = options.seconds(3, 2);
-        let line = idle::report(server, tasks, false, seconds);
+        let line = idle::report(server, tasks, None, seconds);
         println!("{line}");
         let add = |column: &mut Column, key: &str, scale: f64| {
             let value = line.get(key).and_then(Value::as_f64);

@@ -14,6 +14,9 @@ use tasklock_fleet::usage::Usage;
 
 use crate::tally::Tally;
 
+/// The text of more tasks than these takes gigabytes to make.
+const MOST_SCRAPED: usize = 10_000;
+
 /// What wakes the instances.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Engine {
@@ -52,8 +55,9 @@ pub struct Settings {
     /// How many starts to have room for
     #[arg(long)]
     pub room: usize,
+    /// Keep metrics, of so many tasks apart
     #[arg(long)]
-    pub metrics: bool,
+    pub metrics: Option<usize>,
     #[command(flatten)]
     pub waking: Waking,
     #[arg(long)]
@@ -77,7 +81,9 @@ impl Settings {
         if let Some(lead_ms) = self.waking.lead_ms {
             words.extend(["--lead-ms".to_owned(), lead_ms.to_string()]);
         }
-        words.extend(self.metrics.then(|| "--metrics".to_owned()));
+        if let Some(limit) = self.metrics {
+            words.extend(["--metrics".to_owned(), limit.to_string()]);
+        }
         words
     }
 }
@@ -95,8 +101,12 @@ pub async fn run(settings: &Settings) -> Result<()> {
     if let Some(lead_ms) = settings.waking.lead_ms {
         builder = builder.lead(Duration::from_millis(lead_ms));
     }
-    if settings.metrics {
-        builder = builder.metrics(Metrics::new()?);
+    let metrics = match settings.metrics {
+        Some(limit) => Some(Metrics::new()?.with_task_limit(limit)),
+        None => None,
+    };
+    if let Some(metrics) = &metrics {
+        builder = builder.metrics(metrics.clone());
     }
     let scheduler = builder.build()?;
 
@@ -127,7 +137,14 @@ pub async fn run(settings: &Settings) -> Result<()> {
     end.await.context("nobody waits for the end")?;
     scheduler.stop().await;
     starts.write(&settings.file)?;
-    say(&tally.json());
+    let mut line = tally.json();
+    if let Some(metrics) = metrics.filter(|_| settings.metrics <= Some(MOST_SCRAPED)) {
+        let begun = Instant::now();
+        let text = metrics.encode()?;
+        line["scrape_s"] = json!(round(begun.elapsed().as_secs_f64()));
+        line["scrape_mb"] = json!(round(text.len() as f64 / 1024.0 / 1024.0));
+    }
+    say(&line);
     Ok(())
 }
 

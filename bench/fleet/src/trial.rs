@@ -130,7 +130,7 @@ impl Trial {
             tasks: self.tasks,
             spec: spec(self.period, 0)?,
             room: self.room(),
-            metrics: false,
+            metrics: None,
             waking: self.waking,
             file: file.to_owned(),
         };

@@ -9,6 +9,7 @@ use crate::event::{Decision, Event};
 use crate::lock::lease::Lease;
 use crate::lock::{Acquired, Claim, Completion, FencingToken, Grant, Lock, Token};
 use crate::scheduler::SchedulerState;
+use crate::scheduler::claiming::claim::{claim, next_lane, taken};
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
 use crate::scheduler::claiming::line::{Firing, announce_failure, run_locally, settle};
 use crate::scheduler::claiming::{after, holder, startup};
@@ -16,15 +17,11 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Hold;
-use crate::task::{OnStoreDown, Overlap, Recovery};
+use crate::task::{OnStoreDown, TaskName};
 
-/// How much the store's clock may differ from ours before a firing in time is refused as too late.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How many firings are claimed in one request: so many that a store that answers late is asked for
 /// all of them in time, and not so many that one that is slow is given up.
 const AT_ONCE: usize = 1024;
-/// How late a firing may be claimed that cannot be missed.
-const LONGEST_WAIT: Duration = Duration::from_secs(8 * 86_400);
 
 /// Firings of different tasks that came due together, and are claimed together until each is
 /// settled.
@@ -42,17 +39,28 @@ pub(super) struct Open {
     retry_after: Duration,
     /// A request was sent whose outcome is unknown.
     pub(super) is_ambiguous: bool,
+    /// Another instance goes first: it is looked for what it did before anything is claimed.
+    looks_first: bool,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(engine: &'a Arc<Engine>, firings: Vec<Firing>) -> Self {
-        let now = engine.settings.clock.monotonic();
-        let open = firings.into_iter().map(|firing| Open {
-            claim: claim(engine, &firing),
-            firing,
-            ask_at: now,
-            retry_after: FIRST_RETRY,
-            is_ambiguous: false,
+        let clock = &engine.settings.clock;
+        let (now, wall) = (clock.monotonic(), clock.now());
+        let turns = engine.peers.at(now);
+        let open = firings.into_iter().map(|firing| {
+            let looks_first = firing.is_for_others(&turns);
+            let left = firing.starts_at.and_then(|at| (at - wall).to_std().ok());
+            // Half of the lead is as long as its claim should take.
+            let look_at = now + left.filter(|_| looks_first).unwrap_or_default() / 2;
+            Open {
+                claim: claim(engine, &firing),
+                firing,
+                ask_at: look_at,
+                retry_after: FIRST_RETRY,
+                is_ambiguous: false,
+                looks_first,
+            }
         });
         Self {
             engine,
@@ -83,6 +91,7 @@ impl<'a> Batch<'a> {
             self.open.drain(..).partition(|open| open.ask_at <= sent_at);
         self.open = later;
         let due = self.with_places(due);
+        let due = self.look_first(due, sent_at).await;
         let count = due.len();
         let mut has_answered = false;
         let mut due = due.into_iter().peekable();
@@ -104,6 +113,33 @@ impl<'a> Batch<'a> {
             self.engine.lead.note(count, took);
         }
         sent_at
+    }
+
+    /// Looks what has become of those of `due` at which others go first. Returns what is to be claimed.
+    async fn look_first(&self, due: Vec<Open>, sent_at: Duration) -> Vec<Open> {
+        let (looking, mut to_claim): (Vec<Open>, Vec<Open>) =
+            due.into_iter().partition(|open| open.looks_first);
+        if looking.is_empty() {
+            return to_claim;
+        }
+        let keys = looking.iter().map(|open| open.firing.entry.key.clone());
+        let keys: Vec<TaskName> = keys.collect();
+        // Who cannot look can claim.
+        let found = self.engine.lock.last_fired(&keys).await.unwrap_or_default();
+        let found = found.into_iter().chain(std::iter::repeat(None));
+        for (open, last) in looking.into_iter().zip(found) {
+            let open = Open {
+                looks_first: false,
+                ..open
+            };
+            match last.and_then(|last| taken(&open.claim, last)) {
+                Some(answer) => {
+                    self.take_answer(open, Ok(answer), sent_at);
+                }
+                None => to_claim.push(open),
+            }
+        }
+        to_claim
     }
 
     /// Those of `due` that have a place among the runs. One that gave its place back, while it waited
@@ -153,6 +189,8 @@ impl<'a> Batch<'a> {
                 attempt,
                 spec,
             }) => {
+                let met_at = engine.settings.clock.monotonic();
+                engine.peers.meet(&owner, met_at);
                 note_spec(engine, &firing.entry, &spec, Some(&owner));
                 if holder::watch(engine, open, &owner, (status, attempt)).is_some() {
                     let owner = Some(owner.into());
@@ -310,45 +348,6 @@ impl Open {
             announce_failure(engine, &self.firing.entry, self.firing.fire_time);
         }
         settle(engine, &self.firing, decision, None);
-    }
-}
-
-fn claim(engine: &Engine, firing: &Firing) -> Claim {
-    let entry = &firing.entry;
-    let token = Token::from_bits(engine.random());
-    let late = entry.longest_patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
-    let instance = &engine.settings.instance;
-    let claim = Claim::new(entry.key.clone(), firing.fire_time, token, instance)
-        .with_ttl(entry.policy.lease_ttl)
-        .with_late(late)
-        .with_max_attempts(entry.policy.recovery.attempts())
-        .with_spec(&entry.fingerprint);
-    let may_run_twice = entry.policy.recovery != Recovery::Skip
-        || entry.policy.on_store_down == OnStoreDown::RunLocally
-        || entry.depends_on_runs();
-    let claim = match may_run_twice {
-        true => claim,
-        false => claim.with_at_most_once(),
-    };
-    let claim = match entry.policy.overlap {
-        Overlap::Allow(lanes) => claim.with_lanes(lanes),
-        _ => claim,
-    };
-    let claim = match entry.policy.pause_after {
-        Some(failures) => claim.with_pause_after(failures),
-        None => claim,
-    };
-    match entry.schedule.delay() {
-        Some(delay) => claim.with_delay(delay),
-        None => claim,
-    }
-}
-
-/// The next of the task's locks to try for a firing that found one held, if it may have another one.
-fn next_lane(open: &Open) -> Option<u32> {
-    match open.firing.entry.policy.overlap {
-        Overlap::Allow(lanes) => Some(open.claim.lane() + 1).filter(|lane| *lane < lanes),
-        _ => None,
     }
 }
 

@@ -15,9 +15,10 @@ use crate::scheduler::claiming::batch::Batch;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::limits::Permit;
+use crate::scheduler::peers::Turns;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::{Hold, Slot, Waiting};
-use crate::task::{OnStoreDown, Scope};
+use crate::task::{OnStoreDown, Recovery, Scope};
 
 /// One occurrence of a task.
 #[derive(Debug, Clone)]
@@ -92,6 +93,13 @@ impl Firing {
         if self.entry.queues() {
             self.since = now;
         }
+    }
+
+    /// Whether others go first: there is time to look whether they have, and nothing more to know than
+    /// that.
+    pub(super) fn is_for_others(&self, turns: &Turns) -> bool {
+        let is_plain = self.entry.policy.recovery == Recovery::Skip && !self.is_rerun;
+        self.starts_at.is_some() && is_plain && !turns.is_ours(self.entry.key.as_str())
     }
 
     /// How long to wait before the lock is asked again, if it was asked ahead of time and may say

@@ -24,7 +24,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 ///
 /// let policy = Policy::default().retry(Retry::times(3).first_wait(Duration::from_millis(500)));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Retry {
     pub(crate) times: u32,
     pub(crate) first_wait: Duration,

@@ -20,7 +20,7 @@ use crate::task::policy::{Misfire, OnStoreDown, Overlap, Recovery, Retry, Scope}
 ///     .timezone(tasklock::chrono_tz::Asia::Shanghai)
 ///     .misfire_threshold(Duration::from_secs(300));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Policy {
     pub(crate) timezone: Option<Tz>,
     pub(crate) dst: Option<DstPolicy>,

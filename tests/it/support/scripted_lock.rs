@@ -43,6 +43,7 @@ struct Scripts {
     checks: Option<Fault>,
     reads: Option<Fault>,
     asked: Vec<(LockOperation, String)>,
+    states: Vec<usize>,
 }
 
 impl ScriptedLock {
@@ -86,6 +87,11 @@ impl ScriptedLock {
             .iter()
             .filter(|(o, t)| *o == operation && t == task)
             .count()
+    }
+
+    /// Of how many tasks each question for their last instants was.
+    pub fn asked_for_states(&self) -> Vec<usize> {
+        self.scripts.lock().unwrap().states.clone()
     }
 
     fn take(&self, operation: LockOperation, task: &TaskName) -> Fault {
@@ -151,7 +157,11 @@ impl Lock for ScriptedLock {
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
-        let fault = self.scripts.lock().unwrap().reads.clone();
+        let fault = {
+            let mut scripts = self.scripts.lock().unwrap();
+            scripts.states.push(tasks.len());
+            scripts.reads.clone()
+        };
         meet(fault.unwrap_or(Fault::None), self.inner.last_fired(tasks)).await
     }
 

@@ -1,0 +1,117 @@
+//! What is counted of one task, or of several that are folded into one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use crate::event::{Decision, Outcome, RunFacts};
+use crate::metrics::families::seconds;
+use crate::metrics::table::{DURATION, START_DELAY};
+use crate::task::Overlap;
+
+/// All that the metrics of a task say. Plain numbers: series of the Prometheus crate take 20 kB a task.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// In the order of [`Outcome::ALL`].
+    pub(super) runs: [u64; Outcome::ALL.len()],
+    /// In the order of [`Decision::ALL`].
+    pub(super) firings: [u64; Decision::ALL.len()],
+    pub(super) errors: u64,
+    pub(super) retries: u64,
+    pub(super) lease_lost: u64,
+    pub(super) spec_conflicts: u64,
+    pub(super) duration: Observed<{ DURATION.buckets.len() }>,
+    pub(super) start_delay: Observed<{ START_DELAY.buckets.len() }>,
+    pub(super) running: i64,
+    pub(super) last_start: f64,
+    pub(super) last_success: f64,
+    pub(super) last_failure: f64,
+    pub(super) last_duration: f64,
+    /// `None` where no task is meant in particular, or before it is known.
+    pub(super) next_fire: Option<f64>,
+    pub(super) info: Option<Info>,
+}
+
+/// What a task was registered with.
+#[derive(Debug)]
+pub(super) struct Info {
+    pub(super) spec: Arc<str>,
+    pub(super) timezone: Tz,
+    pub(super) overlap: Overlap,
+}
+
+/// A histogram of as many buckets as its metric has bounds.
+#[derive(Debug)]
+pub(super) struct Observed<const N: usize> {
+    /// How many values are in each bucket and in none before it.
+    buckets: [u64; N],
+    sum: f64,
+    count: u64,
+}
+
+impl Numbers {
+    pub(super) fn decided(&mut self, decision: Decision, count: u64) {
+        if let Some(firings) = self.firings.get_mut(decision as usize) {
+            *firings += count;
+        }
+    }
+
+    pub(super) fn started(&mut self, run: &RunFacts) {
+        self.running += 1;
+        self.last_start = seconds(run.started);
+        self.start_delay
+            .observe(START_DELAY.buckets, run.lateness.as_secs_f64());
+        if run.attempt > 1 {
+            self.retries += 1;
+        }
+    }
+
+    pub(super) fn finished(&mut self, outcome: Outcome, took: Duration, at: DateTime<Utc>) {
+        self.running -= 1;
+        self.last_duration = took.as_secs_f64();
+        self.duration.observe(DURATION.buckets, self.last_duration);
+        if let Some(runs) = self.runs.get_mut(outcome as usize) {
+            *runs += 1;
+        }
+        match outcome {
+            Outcome::Success => self.last_success = seconds(at),
+            Outcome::Cancelled => {}
+            _ => {
+                self.errors += 1;
+                self.last_failure = seconds(at);
+            }
+        }
+    }
+
+    pub(super) fn set_next_fire(&mut self, at: Option<DateTime<Utc>>) {
+        self.next_fire = Some(at.map_or(f64::INFINITY, seconds));
+    }
+}
+
+impl<const N: usize> Observed<N> {
+    fn observe(&mut self, bounds: &[f64], value: f64) {
+        let bucket = bounds.iter().position(|bound| value <= *bound);
+        if let Some(bucket) = bucket.and_then(|place| self.buckets.get_mut(place)) {
+            *bucket += 1;
+        }
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// The buckets, the sum and the count.
+    pub(super) fn parts(&self) -> (&[u64], f64, u64) {
+        (&self.buckets, self.sum, self.count)
+    }
+}
+
+impl<const N: usize> Default for Observed<N> {
+    fn default() -> Self {
+        Self {
+            buckets: [0; N],
+            sum: 0.0,
+            count: 0,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The numbers of all tasks, up to a limit; beyond it they are folded into one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use tracing::warn;
+
+use crate::metrics::numbers::{Info, Numbers};
+use crate::task::{Overlap, TaskName};
+
+/// What tasks beyond the limit are called, and a task of this very name.
+pub(super) const OTHER: &str = "_other";
+
+/// How many tasks have series of their own, unless it is said otherwise: their text takes a scraper a
+/// second or two.
+const MOST: usize = 5_000;
+
+/// One after the other: held to count an event, or to read a metric.
+#[derive(Debug, Default)]
+pub(super) struct Series(Mutex<Numbers>);
+
+pub(super) struct Tasks {
+    most: AtomicUsize,
+    // Held to look one task up, to add one, or to read a metric of all.
+    own: RwLock<HashMap<TaskName, Series>>,
+    /// There from the first task on that is folded.
+    other: OnceLock<Series>,
+    has_warned: AtomicBool,
+}
+
+impl Series {
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        // Nothing that can panic happens while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tasks {
+    pub(super) fn limit(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    pub(super) fn register(
+        &self,
+        task: &TaskName,
+        spec: &Arc<str>,
+        timezone: Tz,
+        overlap: Overlap,
+        next_fire: Option<DateTime<Utc>>,
+    ) {
+        let info = Info {
+            spec: spec.clone(),
+            timezone,
+            overlap,
+        };
+        self.change(task, |numbers, is_own| {
+            if is_own {
+                numbers.set_next_fire(next_fire);
+                numbers.info = Some(info);
+            }
+        });
+    }
+
+    pub(super) fn set_next_fire(&self, task: &TaskName, at: Option<DateTime<Utc>>) {
+        self.change(task, |numbers, is_own| {
+            if is_own {
+                numbers.set_next_fire(at);
+            }
+        });
+    }
+
+    pub(super) fn count(&self, task: &TaskName, count: impl FnOnce(&mut Numbers)) {
+        self.change(task, |numbers, _| count(numbers));
+    }
+
+    /// Changes the numbers of a task; those of all that are folded if it has none of its own. They are
+    /// made at its registration, or at its first event if that was quicker.
+    fn change(&self, task: &TaskName, change: impl FnOnce(&mut Numbers, bool)) {
+        let own = self.own();
+        if let Some(series) = own.get(task) {
+            return change(&mut series.numbers(), true);
+        }
+        let most = self.most.load(Ordering::Relaxed);
+        let has_room = own.len() < most && *task != OTHER;
+        drop(own);
+        if has_room {
+            let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+            // Others may have come in between.
+            if own.len() < most || own.contains_key(task) {
+                let series = own.entry(task.clone()).or_default();
+                return change(&mut series.numbers(), true);
+            }
+        }
+        if *task != OTHER {
+            self.warn(task, most);
+        }
+        let other = self.other.get_or_init(Series::default);
+        change(&mut other.numbers(), false);
+    }
+
+    fn warn(&self, task: &TaskName, limit: usize) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            warn!(target: "tasklock", event = "metrics.limit", task = %task, limit,
+                "Task metrics are folded into _other: raise Metrics::with_task_limit to have them apart");
+        }
+    }
+
+    /// Shows the numbers of each task, and of those that are folded.
+    pub(super) fn read(&self, mut read: impl FnMut(&str, &Numbers)) {
+        for (task, series) in self.own().iter() {
+            read(task.as_str(), &series.numbers());
+        }
+        if let Some(other) = self.other.get() {
+            read(OTHER, &other.numbers());
+        }
+    }
+
+    fn own(&self) -> RwLockReadGuard<'_, HashMap<TaskName, Series>> {
+        self.own.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self {
+            most: AtomicUsize::new(MOST),
+            own: RwLock::default(),
+            other: OnceLock::new(),
+            has_warned: AtomicBool::new(false),
+        }
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks")
+            .field("most", &self.most)
+            .field("own", &self.own().len())
+            .finish_non_exhaustive()
+    }
+}
