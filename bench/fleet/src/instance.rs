@@ -16,6 +16,7 @@ use crate::tally::Tally;
 
 /// The text of more tasks than these takes gigabytes to make.
 const MOST_SCRAPED: usize = 10_000;
+
 /// What wakes the instances.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Engine {
@@ -77,11 +78,11 @@ impl Settings {
         ] {
             words.extend([name.to_owned(), value]);
         }
-        if let Some(limit) = self.metrics {
-            words.extend(["--metrics".to_owned(), limit.to_string()]);
-        }
         if let Some(lead_ms) = self.waking.lead_ms {
             words.extend(["--lead-ms".to_owned(), lead_ms.to_string()]);
+        }
+        if let Some(limit) = self.metrics {
+            words.extend(["--metrics".to_owned(), limit.to_string()]);
         }
         words
     }
