@@ -307,7 +307,11 @@ fn fences(record: &Record<'_>, breaches: &mut Vec<Breach>) {
             let granted = record.hold_of(start).map_or(start.at, |h| h.from);
             // Two servers that grant at the same time: only who asks later has to get more.
             let is_forked = record.data_losses.iter().any(|l| l.is_forked(granted));
-            if is_forked && granted <= before.at {
+            // A run whose lock was taken ahead of its time starts after one that was granted later, by a
+            // store that had forgotten the first.
+            let forgets = |l: &DataLoss| l.is_within(granted, start.at);
+            let is_forgotten = record.data_losses.iter().any(forgets);
+            if (is_forked || is_forgotten) && granted <= before.at {
                 continue;
             }
             let process = record.processes.get(&start.who);

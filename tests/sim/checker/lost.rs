@@ -4,6 +4,7 @@ use tasklock::Schedule;
 use tasklock::chrono::DateTime;
 
 use crate::checker::facts::{Facts, Lifetime};
+use crate::checker::taken::is_given_back;
 use crate::checker::{Verdict, Violation};
 use crate::clock::EPOCH;
 use crate::fleet::{AFTER, MISFIRE, TASKS};
@@ -83,6 +84,7 @@ fn could_run(facts: &Facts<'_>, life: &Lifetime, firing: Firing) -> bool {
             && grant.at < due
             && grant.firing.instant < firing.instant
             && !facts.has_lost_data(grant.at, late)
+            && !is_given_back(facts, grant)
     });
     is_newest && is_free && is_quiet && has_marker
 }

@@ -28,7 +28,7 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
     }
 }
 
-fn is_given_back(facts: &Facts<'_>, grant: &Grant) -> bool {
+pub fn is_given_back(facts: &Facts<'_>, grant: &Grant) -> bool {
     let entries = facts.record.entries.iter();
     entries.filter(|e| e.at >= grant.at).any(|e| {
         matches!(&e.what, What::Released { firing, token, abandoned: true }
