@@ -146,6 +146,21 @@ fn a_release_that_a_failover_forgets_keeps_the_lock_up_to_its_end() {
 }
 
 #[test]
+fn a_run_granted_before_a_loss_of_data_may_start_after_one_with_a_larger_token() {
+    // a.1 starts at 8.001, with token 80.
+    let is_regress_if_asked_at = |asked: u64| {
+        let armed = run("b.1", 8, 102, 75)
+            .replace("8102001 b.1 ask", &format!("{asked} b.1 ask"))
+            .replace("8102002 b.1 answer", &format!("{} b.1 answer", asked + 1));
+        let mut all = with_instant(8, &[armed]);
+        all.push("7995000 * loss - 0 0 flush\n".to_owned());
+        let is_regress = |(kind, _): &(&str, usize)| *kind == "fence_regress";
+        found(&all).iter().any(is_regress)
+    };
+    assert!(!is_regress_if_asked_at(7_990_001));
+}
+
+#[test]
 fn of_servers_that_grant_at_the_same_time_only_the_later_asked_has_to_give_the_larger_token() {
     let tokens = |after: u64| {
         let late = run("b.1", 8, 101 + after, 70);
