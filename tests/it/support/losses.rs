@@ -186,14 +186,15 @@ impl<'a, 'r> Search<'a, 'r> {
     /// had done with it before a newer one was taken.
     fn is_overlapped(&self, decision: &Line, early: u64, due: u64) -> bool {
         let (task, instant) = (decision.task.as_str(), decision.instant);
-        let is_late = |h: &Hold| {
-            h.who == decision.who && h.instant == instant && h.last_answer == "superseded"
-        };
+        // It has claimed the instant and heard of a newer one, or has looked and seen one.
+        let is_ours = |h: &Hold| h.who == decision.who && h.instant == instant;
+        let mut claims = self.of_task(task).filter(|h| is_ours(h));
+        let is_late = claims.all(|h| h.last_answer == "superseded");
         let soon = due + self.record.rules.skew + PROMPT;
         let is_held = |h: &Hold| h.instant < instant && h.touches(early, soon);
         let decided = self.decisions.get(&(task, instant));
         let is_skip = |l: &&&Line| l.who != decision.who && l.word == "overlap";
-        self.of_task(task).any(is_late)
+        is_late
             && self.of_task(task).any(is_held)
             && decided.into_iter().flatten().any(|l| is_skip(&l))
     }
