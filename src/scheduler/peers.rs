@@ -70,8 +70,8 @@ impl Peers {
         }
     }
 
-    /// Whether nobody else counts now.
-    pub(crate) fn is_nobody(&self, now: Duration) -> bool {
+    /// Whether nobody was met who counts now.
+    pub(crate) fn knows_nobody(&self, now: Duration) -> bool {
         let met = self.met();
         met.values()
             .all(|m| now.saturating_sub(m.last) >= REMEMBERED)

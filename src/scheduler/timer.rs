@@ -242,7 +242,7 @@ impl Timer {
         let is_alone = self
             .engine
             .peers
-            .is_nobody(self.engine.settings.clock.monotonic());
+            .knows_nobody(self.engine.settings.clock.monotonic());
         let lead = if is_alone { lead / 8 * 7 } else { lead };
         TimeDelta::from_std(lead).unwrap_or_default()
     }

@@ -305,9 +305,9 @@ async fn a_stop_during_the_delay_is_quick_and_final() {
 /// Three instances with clocks that differ, on a store that is real, in real time.
 async fn holds_on(lock: impl Fn() -> Arc<dyn Lock>) {
     const DELAY_MS: i64 = 200;
+    let seen = RecordingObserver::new();
     let mut fleet = Vec::new();
     for skew in [-150, 0, 150] {
-        let seen = RecordingObserver::new();
         let scheduler = Scheduler::builder()
             .lock(lock())
             .clock(Arc::new(SkewedClock::new(TimeDelta::milliseconds(skew))))
@@ -332,7 +332,13 @@ async fn holds_on(lock: impl Fn() -> Arc<dyn Lock>) {
     for (scheduler, _) in &fleet {
         scheduler.start().await.unwrap();
     }
-    tokio::time::sleep(seconds(4)).await;
+    let many_have_ended = |events: &[Event]| {
+        let ends = events
+            .iter()
+            .filter(|e| matches!(e, Event::RunFinished { .. }));
+        (ends.count() >= 12).then_some(())
+    };
+    seen.wait_for(seconds(60), many_have_ended).await;
     for (scheduler, _) in &fleet {
         scheduler.stop().await;
     }
@@ -341,7 +347,7 @@ async fn holds_on(lock: impl Fn() -> Arc<dyn Lock>) {
         .flat_map(|(_, runs)| runs.lock().unwrap().clone())
         .collect();
     runs.sort();
-    assert!(runs.len() >= 5, "{} runs", runs.len());
+    assert!(runs.len() >= 12, "{} runs", runs.len());
     for pair in runs.windows(2) {
         let gap = pair[1].0.saturating_sub(pair[0].1);
         // The lock counts milliseconds.

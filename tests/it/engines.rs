@@ -297,7 +297,14 @@ async fn in_real_time_each_engine_runs_each_second_once() {
         scheduler.start().await.unwrap();
         fleet.push((engine, seen, scheduler));
     }
-    tokio::time::sleep(Duration::from_millis(5_300)).await;
+    for (_, seen, _) in &fleet {
+        let last_has_run = |events: &[Event]| {
+            let is_last =
+                |e: &&Event| matches!(e, Event::RunFinished { run, .. } if run.task == *"t299");
+            (events.iter().filter(is_last).count() >= 5).then_some(())
+        };
+        seen.wait_for(Duration::from_secs(60), last_has_run).await;
+    }
     for (engine, seen, scheduler) in fleet {
         scheduler.stop().await;
         for i in 0..300 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tasklock::chrono::{TimeDelta, Timelike};
 use tasklock::chrono_tz::Tz;
 use tasklock::testing::RecordingObserver;
-use tasklock::tokio_cron_scheduler::JobScheduler;
+use tasklock::tokio_cron_scheduler::{Job, JobScheduler};
 use tasklock::{
     BaseTask, Clock, Decision, ErrorKind, Event, Lock, MemoryLock, Misfire, Policy, RedisLock,
     Scheduler, SystemClock, tokio_cron,
@@ -15,10 +15,21 @@ use tasklock::{
 
 use crate::support::RedisServer;
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn scheduler(lock: impl Lock) -> (Scheduler, RecordingObserver) {
     let seen = RecordingObserver::new();
     let builder = Scheduler::builder().lock(lock).observer(seen.clone());
     (builder.build().unwrap(), seen)
+}
+
+/// Waits until so many runs of a task have started.
+async fn wait_for_starts(seen: &RecordingObserver, name: &str, count: usize) {
+    let enough = |events: &[Event]| {
+        let is_start = |e: &&Event| matches!(e, Event::RunStarted { run } if run.task == *name);
+        (events.iter().filter(is_start).count() >= count).then_some(())
+    };
+    seen.wait_for(PATIENCE, enough).await;
 }
 
 fn task(name: &str, spec: &str) -> BaseTask {
@@ -45,7 +56,20 @@ async fn the_jobs_of_two_job_schedulers_run_each_instant_once_on_redis() {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     let begun = SystemClock.now();
-    tokio::time::sleep(Duration::from_millis(6_000)).await;
+    let end = begun + TimeDelta::seconds(5);
+    for (_, seen, _) in &fleet {
+        let has_decided_all = |events: &[Event]| {
+            let is_decided = |name: &str| {
+                events.iter().any(|e| {
+                    matches!(e, Event::FiringDecided { task, fire_time, .. }
+                        if task.as_str() == name && *fire_time >= end)
+                })
+            };
+            let all = (0..5).all(|i| is_decided(&format!("t{i}")));
+            all.then_some(())
+        };
+        seen.wait_for(PATIENCE, has_decided_all).await;
+    }
     for (scheduler, _, jobs) in &mut fleet {
         jobs.shutdown().await.unwrap();
         scheduler.stop().await;
@@ -91,16 +115,16 @@ async fn a_job_that_is_in_no_job_scheduler_fires_nothing_and_one_that_comes_late
     let _idle = tokio_cron::guarded_job(&scheduler, task("idle", "* * * * * *")).unwrap();
     let late = task("late", "* * * * * *").policy(Policy::default().misfire(Misfire::RunAll(10)));
     let late = tokio_cron::guarded_job(&scheduler, late).unwrap();
+    scheduler.register(task("own", "* * * * * *")).unwrap();
     scheduler.start().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    wait_for_starts(&seen, "own", 3).await;
     assert!(seen.decisions("late").is_empty());
     let jobs = JobScheduler::new().await.unwrap();
     jobs.add(late).await.unwrap();
     jobs.start().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    wait_for_starts(&seen, "late", 4).await;
     scheduler.stop().await;
     let starts = seen.starts("late");
-    assert!(starts.len() >= 4, "{}", starts.len());
     for pair in starts.windows(2) {
         assert_eq!(pair[1].fire_time - pair[0].fire_time, TimeDelta::seconds(1));
     }
@@ -111,7 +135,17 @@ async fn a_job_that_is_in_no_job_scheduler_fires_nothing_and_one_that_comes_late
     assert!(seen.decisions("idle").is_empty());
     // Its scheduler is gone: nobody is there to guard it.
     drop(scheduler);
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let (tick, mut ticks) = tokio::sync::mpsc::unbounded_channel();
+    let unguarded = Job::new("* * * * * *", move |_, _| {
+        let _ = tick.send(());
+    })
+    .unwrap();
+    let mut jobs = jobs;
+    jobs.add(unguarded).await.unwrap();
+    for _ in 0..2 {
+        ticks.recv().await.unwrap();
+    }
+    jobs.shutdown().await.unwrap();
     assert_eq!(seen.starts("late").len(), starts.len());
 }
 
@@ -187,10 +221,9 @@ async fn a_guarded_job_may_outlive_the_clock_of_its_scheduler() {
     jobs.add(job).await.unwrap();
     scheduler.start().await.unwrap();
     jobs.start().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(4_000)).await;
+    wait_for_starts(&seen, "s", 3).await;
     scheduler.stop().await;
     let starts = seen.starts("s");
-    assert!(starts.len() >= 2, "{starts:?}");
     assert!(starts.iter().all(|run| run.started >= run.fire_time));
     for pair in starts.windows(2) {
         assert_eq!(pair[1].fire_time - pair[0].fire_time, TimeDelta::seconds(1));

@@ -1,16 +1,14 @@
 //! How late a firing may start: found late, behind another run, or kept by the store or a limit.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tasklock::chrono::{DateTime, Utc};
-use tasklock::testing::TestClock;
 use tasklock::{
     Acquired, Claim, Completion, Decision, Lock, LockOperation, MemoryLock, OnStoreDown, Overlap,
     Policy, Recovery, Token,
 };
 
-use crate::support::{Bench, Fault, START, ScriptedLock, pass};
+use crate::support::{Bench, Fault, ScriptedLock, clock_and_lock, instance, pass};
 use Decision::{Limited, Misfired, Started};
 
 const RERUN: Recovery = Recovery::Rerun { max: 1 };
@@ -26,16 +24,6 @@ fn policy() -> Policy {
 
 fn queue() -> Policy {
     policy().overlap(Overlap::QueueOne)
-}
-
-fn clock_and_lock() -> (Arc<TestClock>, MemoryLock) {
-    let clock = Arc::new(TestClock::at(START));
-    let lock = MemoryLock::with_clock(clock.clone());
-    (clock, lock)
-}
-
-fn instance(clock: &Arc<TestClock>, lock: impl Lock) -> Bench {
-    Bench::on(clock.clone(), lock, |builder| builder)
 }
 
 fn hourly(bench: &Bench, policy: Policy) {

@@ -22,6 +22,7 @@ mod fleet;
 mod guarded_jobs;
 mod lateness;
 mod layers;
+mod lead;
 mod leases;
 mod limits;
 mod lock_conformance;

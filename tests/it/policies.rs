@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tasklock::chrono::TimeDelta;
-use tasklock::testing::TestClock;
 use tasklock::{
     Acquired, BaseTask, CancelReason, Claim, Clock, Decision, Event, Lock, LockOperation,
     MemoryLock, Misfire, OnStoreDown, Outcome, Overlap, Policy, Recovery, Retry, Scope, TaskError,
     Token,
 };
 
-use crate::support::{Bench, Fault, START, ScriptedLock, pass};
+use crate::support::{Bench, Fault, START, ScriptedLock, clock_and_lock, instance, pass};
 use Decision::{FiredElsewhere, Misfired, Overlap as Overlapped, Started, StoreDown};
 use Outcome::{Cancelled, Failure, Success};
 
@@ -22,16 +21,6 @@ fn seconds(n: u64) -> Duration {
 
 fn policy() -> Policy {
     Policy::default()
-}
-
-fn clock_and_lock() -> (Arc<TestClock>, MemoryLock) {
-    let clock = Arc::new(TestClock::at(START));
-    let lock = MemoryLock::with_clock(clock.clone());
-    (clock, lock)
-}
-
-fn instance(clock: &Arc<TestClock>, lock: impl Lock) -> Bench {
-    Bench::on(clock.clone(), lock, |builder| builder)
 }
 
 /// Runs an hourly task on one instance until 12:00, then on another from 16:10 on.

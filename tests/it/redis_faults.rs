@@ -173,7 +173,11 @@ async fn a_run_is_dropped_when_redis_stays_away_and_firing_resumes_within_a_seco
     // A few fire times come and go without a lock.
     let before = service.seen.starts("a").len();
     assert!(service.scheduler.handle().store_down_since().is_some());
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let missed = |events: &[Event]| {
+        let is_missed = |e: &&Event| matches!(e, Event::FiringDecided { decision, .. } if *decision == Decision::StoreDown);
+        (events.iter().filter(is_missed).count() >= 2).then_some(())
+    };
+    service.seen.wait_for(PATIENCE, missed).await;
     assert_eq!(service.seen.starts("a").len(), before);
     let back = tasklock::Clock::now(&tasklock::SystemClock);
     redis.restart();

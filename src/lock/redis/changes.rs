@@ -144,7 +144,7 @@ impl Changes {
         self.0.count.subscribe()
     }
 
-    /// What may be lost; of how many changes that is known.
+    /// What may be lost, of the last changes.
     pub(super) fn in_doubt(&self) -> Vec<Doubt> {
         self.doubts().clone()
     }

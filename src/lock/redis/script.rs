@@ -107,8 +107,8 @@ pub(super) struct Manner {
 }
 
 impl Script {
-    /// The server does nothing else while it runs a script: a call of so many tasks takes it about
-    /// a millisecond.
+    /// The server does nothing else while it runs a script: a call that claims so many tasks takes it
+    /// two to three milliseconds.
     pub(super) const TASKS_PER_CALL: usize = 128;
 
     fn new(name: &'static str, text: &'static str) -> Self {

@@ -39,7 +39,7 @@ pub(super) struct Open {
     retry_after: Duration,
     /// A request was sent whose outcome is unknown.
     pub(super) is_ambiguous: bool,
-    /// Another instance goes first: it is looked for what it did before anything is claimed.
+    /// Another instance goes first: what it has taken is read before anything is claimed.
     looks_first: bool,
 }
 
@@ -115,8 +115,8 @@ impl<'a> Batch<'a> {
         sent_at
     }
 
-    /// Looks what has become of those of `due` at which others go first. Returns what is to be claimed.
-    async fn look_first(&self, due: Vec<Open>, sent_at: Duration) -> Vec<Open> {
+    /// Reads what has become of those of `due` at which others go first. Returns what is to be claimed.
+    async fn look_first(&mut self, due: Vec<Open>, sent_at: Duration) -> Vec<Open> {
         let (looking, mut to_claim): (Vec<Open>, Vec<Open>) =
             due.into_iter().partition(|open| open.looks_first);
         if looking.is_empty() {
@@ -134,7 +134,8 @@ impl<'a> Batch<'a> {
             };
             match last.and_then(|last| taken(&open.claim, last)) {
                 Some(answer) => {
-                    self.take_answer(open, Ok(answer), sent_at);
+                    let open = self.take_answer(open, Ok(answer), sent_at);
+                    self.open.extend(open);
                 }
                 None => to_claim.push(open),
             }

@@ -20,6 +20,18 @@ pub struct Bench {
     pub scheduler: Scheduler,
 }
 
+/// A clock, and a lock in memory that goes by it, for the instances of a fleet.
+pub fn clock_and_lock() -> (Arc<TestClock>, MemoryLock) {
+    let clock = Arc::new(TestClock::at(START));
+    let lock = MemoryLock::with_clock(clock.clone());
+    (clock, lock)
+}
+
+/// One instance of a fleet.
+pub fn instance(clock: &Arc<TestClock>, lock: impl Lock) -> Bench {
+    Bench::on(clock.clone(), lock, |builder| builder)
+}
+
 impl Bench {
     /// The usual one. Use it in tests with tokio's time paused.
     pub fn new() -> Self {

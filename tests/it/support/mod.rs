@@ -19,7 +19,7 @@ pub mod replica;
 mod scripted_lock;
 mod unmarked;
 
-pub use bench::{Bench, START, pass};
+pub use bench::{Bench, START, clock_and_lock, instance, pass};
 pub use redis_server::RedisServer;
 pub use scripted_lock::{Fault, ScriptedLock};
 pub use unmarked::Unmarked;

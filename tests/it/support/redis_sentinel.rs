@@ -1,13 +1,12 @@
 //! Real sentinels of a test's own.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::redis_server::{RedisServer, free_port};
+use crate::support::redis_server::{RedisServer, exchange, free_port};
 
 /// A primary called `main`, two replicas, and three sentinels that watch them.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub struct Watched {
 #[derive(Debug)]
 pub struct Sentinel {
     child: Child,
-    port: u16,
+    pub port: u16,
     _dir: TempDir,
 }
 
@@ -29,7 +28,9 @@ impl Watched {
     pub fn start() -> Self {
         let primary = RedisServer::start();
         let replicas = [primary.replica(), primary.replica()];
-        let sentinels: Vec<Sentinel> = (0..3).map(|_| Sentinel::start(primary.port())).collect();
+        let sentinels: Vec<Sentinel> = (0..3)
+            .map(|_| Sentinel::start(primary.port(), 1500))
+            .collect();
         let give_up = Instant::now() + Duration::from_secs(30);
         let knows_all = |s: &Sentinel| s.says("INFO sentinel").contains("slaves=2,sentinels=3");
         while !sentinels.iter().all(knows_all) {
@@ -55,7 +56,9 @@ impl Watched {
 }
 
 impl Sentinel {
-    fn start(primary: u16) -> Self {
+    /// One that watches the primary at a port of this host, and calls it down when it has not
+    /// answered for so many milliseconds.
+    pub fn start(primary: u16, down_after_ms: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let path = dir.path().display();
@@ -65,7 +68,7 @@ impl Sentinel {
             format!("dir {path}"),
             format!("logfile {path}/log"),
             format!("sentinel monitor main 127.0.0.1 {primary} 2"),
-            "sentinel down-after-milliseconds main 1500".to_owned(),
+            format!("sentinel down-after-milliseconds main {down_after_ms}"),
             "sentinel failover-timeout main 3000".to_owned(),
         ];
         let config = dir.path().join("sentinel.conf");
@@ -104,16 +107,7 @@ impl Drop for Sentinel {
 
 /// Sends one command to a port of this host and reads the answer.
 pub fn ask(port: u16, command: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(format!("{command}\r\nPING\r\n").as_bytes())?;
-    let (mut text, mut buffer) = (String::new(), [0; 4096]);
-    while !text.ends_with("+PONG\r\n") {
-        let n = stream.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        text.push_str(&String::from_utf8_lossy(&buffer[..n]));
-    }
-    Ok(text)
+    exchange(stream, command)
 }

@@ -236,10 +236,15 @@ fn is_answering(socket: &Path) -> bool {
         && (&reply == b"+PONG\r\n" || &reply == b"-NOAUTH")
 }
 
-/// Sends one command to a socket and reads the beginning of its answer.
+/// Sends one command to a socket and reads its answer.
 fn ask(socket: &Path, command: &str) -> std::io::Result<String> {
-    let mut stream = std::os::unix::net::UnixStream::connect(socket)?;
+    let stream = std::os::unix::net::UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    exchange(stream, command)
+}
+
+/// Sends one command and reads its answer, up to that of the `PING` behind it.
+pub fn exchange(mut stream: impl Read + Write, command: &str) -> std::io::Result<String> {
     stream.write_all(format!("{command}\r\nPING\r\n").as_bytes())?;
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     while !text.ends_with("+PONG\r\n") {

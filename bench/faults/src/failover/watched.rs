@@ -1,25 +1,14 @@
 //! A primary, two replicas, and three sentinels.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use crate::support::redis_sentinel::ask;
-use crate::support::redis_server::free_port;
+use crate::support::redis_sentinel::Sentinel;
 
 use super::node::{Node, PASSWORD, Topology};
 
 pub struct Watched {
     pub nodes: Vec<Node>,
     sentinels: Vec<Sentinel>,
-}
-
-/// A sentinel on a free port of 127.0.0.1, killed when it is dropped.
-struct Sentinel {
-    child: Child,
-    port: u16,
-    _dir: TempDir,
 }
 
 impl Watched {
@@ -37,7 +26,7 @@ impl Watched {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        let sentinels = (0..3).map(|_| Sentinel::start(primary)).collect();
+        let sentinels = (0..3).map(|_| Sentinel::start(primary, 1000)).collect();
         Self { nodes, sentinels }
     }
 
@@ -85,48 +74,5 @@ impl Watched {
             && others.into_iter().all(|(_, node)| node.follows(port))
             && self.nodes[primary].replicas() == 2
             && self.sentinels.iter().all(knows)
-    }
-}
-
-impl Sentinel {
-    fn start(primary: u16) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let path = dir.path().display();
-        let lines = [
-            "bind 127.0.0.1".to_owned(),
-            format!("port {port}"),
-            format!("dir {path}"),
-            format!("logfile {path}/log"),
-            format!("sentinel monitor main 127.0.0.1 {primary} 2"),
-            "sentinel down-after-milliseconds main 1000".to_owned(),
-            "sentinel failover-timeout main 3000".to_owned(),
-        ];
-        let config = dir.path().join("sentinel.conf");
-        std::fs::write(&config, lines.join("\n")).unwrap();
-        let child = Command::new("redis-server")
-            .arg(&config)
-            .arg("--sentinel")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self {
-            child,
-            port,
-            _dir: dir,
-        }
-    }
-
-    fn says(&self, command: &str) -> String {
-        ask(self.port, command).unwrap_or_default()
-    }
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
