@@ -4,6 +4,8 @@ use crate::checker::facts::Facts;
 use crate::checker::once::GRANT_TO_START;
 use crate::checker::{Verdict, Violation};
 use crate::fleet::{AFTER, AFTER_DELAY};
+#[cfg(test)]
+use crate::history::{Millis, What};
 
 /// What the store's clock gains in the delay, and milliseconds cut off.
 const TOLERANCE: i64 = AFTER_DELAY / 1000 + 2;
@@ -25,8 +27,10 @@ pub fn check(facts: &Facts<'_>, verdict: &mut Verdict) {
                 );
             }
         }
-        let end = last.map_or(body.to, |(_, end)| body.to.max(end));
-        last = Some((body.from, end));
+        // A store that has forgotten a run starts another beside it, and counts from the end of that.
+        if last.is_none_or(|(_, end)| body.to >= end) {
+            last = Some((body.from, body.to));
+        }
     }
 }
 
@@ -40,4 +44,23 @@ fn a_run_sooner_than_the_delay_is_found() {
         verdict(second(7900)).violations,
         [Violation::TooSoon(g, 1900)]
     );
+}
+
+#[test]
+fn a_delay_that_counts_from_the_end_of_a_run_beside_a_forgotten_one_is_excused() {
+    use crate::checker::facts::made::{A, B, firing, run, sorted, verdict};
+    let (f, g, h) = (firing(AFTER, 5), firing(AFTER, 6), firing(AFTER, 8));
+    let history = |lost: Vec<(Millis, What)>| {
+        let (forgotten, beside) = (run(A, f, 1, 5000, 7000), run(B, g, 2, 6000, 6500));
+        let facts = verdict(sorted(vec![
+            forgotten,
+            lost,
+            beside,
+            run(A, h, 3, 8500, 8600),
+        ]));
+        let is_too_soon = |v: &Violation| *v == Violation::TooSoon(h, 1500);
+        facts.violations.into_iter().filter(is_too_soon).count()
+    };
+    assert_eq!(history(vec![(5500, What::DataLost)]), 0);
+    assert_eq!(history(vec![]), 1);
 }
