@@ -7,6 +7,7 @@ mod base_task;
 mod defence;
 mod error;
 mod event;
+mod fleet;
 mod lock;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -31,6 +32,9 @@ pub use base_task::BaseTask;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
     Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
+};
+pub use fleet::{
+    Entry, EntryId, Expected, FleetStore, Listing, MemoryFleet, Record, Version, Write, Written,
 };
 pub use lock::{
     Acquired, Before, Claim, ClockOffset, Completion, Diagnosis, FencingToken, FileLock, Finding,

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Observer, Observers};
+use crate::fleet::FleetStore;
 use crate::lock::Lock;
 use crate::random::random_bits;
 use crate::schedule::DstPolicy;
@@ -24,6 +25,7 @@ const LONGEST_LEAD: Duration = Duration::from_millis(900);
 #[must_use = "a builder does nothing until `build`"]
 pub struct SchedulerBuilder {
     lock: Option<Arc<dyn Lock>>,
+    fleet: Option<Arc<dyn FleetStore>>,
     observers: Vec<Arc<dyn Observer>>,
     timezone: Tz,
     dst: DstPolicy,
@@ -41,6 +43,9 @@ pub struct SchedulerBuilder {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) lock: Arc<dyn Lock>,
+    /// Where the fleet meets, if it does.
+    #[expect(dead_code)] // until the engine follows it
+    pub(crate) fleet: Option<Arc<dyn FleetStore>>,
     pub(crate) observers: Observers,
     pub(crate) timezone: Tz,
     pub(crate) dst: DstPolicy,
@@ -58,6 +63,7 @@ impl SchedulerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             lock: None,
+            fleet: None,
             observers: Vec::new(),
             timezone: Tz::UTC,
             dst: DstPolicy::default(),
@@ -76,6 +82,13 @@ impl SchedulerBuilder {
     /// they share a lock, so there is no silent default.
     pub fn lock(mut self, lock: impl Lock) -> Self {
         self.lock = Some(Arc::new(lock));
+        self
+    }
+
+    /// Where the instances of the fleet meet: who there is, what was asked of them, what is paused.
+    /// All replicas of a service need the same one. Default: none, and each instance is alone.
+    pub fn fleet(mut self, store: impl FleetStore) -> Self {
+        self.fleet = Some(Arc::new(store));
         self
     }
 
@@ -231,6 +244,7 @@ impl SchedulerBuilder {
         let instance: Arc<str> = instance.into();
         let settings = Settings {
             lock,
+            fleet: self.fleet,
             observers: Observers::new(instance.clone(), self.observers),
             timezone: self.timezone,
             dst: self.dst,
@@ -271,6 +285,7 @@ impl fmt::Debug for SchedulerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SchedulerBuilder")
             .field("lock", &self.lock)
+            .field("fleet", &self.fleet)
             .field("observers", &self.observers.len())
             .field("timezone", &self.timezone)
             .field("dst", &self.dst)
