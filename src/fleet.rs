@@ -6,6 +6,8 @@
 //! place each, whatever the store.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use chrono::{DateTime, Utc};
 use crate::error::{Error, ErrorKind, Result};
 
 pub use memory::MemoryFleet;
+#[cfg(feature = "redis")]
+pub use redis::RedisFleet;
 
 /// The longest value of a record, and the longest entry of a journal, in bytes: 1 MiB.
 const LONGEST_VALUE: usize = 1 << 20;
@@ -41,7 +45,8 @@ pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
     /// [`Version::default`].
     async fn list(&self, shelf: &str, since: Version) -> Result<Listing>;
 
-    /// Writes to the end of a journal, which keeps the last `keep` entries or a few more.
+    /// Writes to the end of a journal, which keeps the last `keep` entries or a few more. If an
+    /// answer is lost on its way they may be written twice: what is counted needs an id of its own.
     async fn append(&self, journal: &str, entries: &[String], keep: usize) -> Result<()>;
 
     /// The first `limit` entries after one, or from the beginning of the journal: oldest first.

@@ -33,6 +33,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{
     Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
 };
+#[cfg(feature = "redis")]
+pub use fleet::RedisFleet;
 pub use fleet::{
     Entry, EntryId, Expected, FleetStore, Listing, MemoryFleet, Record, Version, Write, Written,
 };

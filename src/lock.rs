@@ -34,6 +34,8 @@ pub use diagnosis::{Diagnosis, Finding, Severity};
 pub use file::FileLock;
 pub use memory::MemoryLock;
 #[cfg(feature = "redis")]
+pub(crate) use redis::{RedisLine, RedisScript};
+#[cfg(feature = "redis")]
 pub use redis::{RedisLock, RedisLockBuilder};
 pub use state::{LastFired, RunStatus};
 pub use token::{FencingToken, Token};

@@ -27,10 +27,12 @@
 
 mod clock;
 mod conformance;
+mod fleet_conformance;
 mod observer;
 
 pub use clock::{SkewedClock, TestClock};
 pub use conformance::{LockUnderTest, lock_conformance};
+pub use fleet_conformance::{FleetStoreUnderTest, fleet_conformance};
 pub use observer::RecordingObserver;
 
 pub use crate::random::seeded::seed_randomness;

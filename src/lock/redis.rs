@@ -11,6 +11,7 @@ mod dial;
 mod fault;
 mod info;
 mod keys;
+mod line;
 #[cfg(test)]
 mod model_test;
 mod reply;
@@ -42,6 +43,8 @@ use crate::task::TaskName;
 use crate::time::Clock;
 
 pub use builder::RedisLockBuilder;
+pub(crate) use line::RedisLine;
+pub(crate) use script::Script as RedisScript;
 
 /// A lock in Redis, shared by all replicas that use the same server, database and prefix.
 ///

@@ -19,6 +19,7 @@ mod engines;
 mod faults;
 mod file_lock;
 mod fleet;
+mod fleet_store;
 mod guarded_jobs;
 mod lateness;
 mod layers;

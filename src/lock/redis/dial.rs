@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use deadpool_redis::redis::aio::PubSub;
 use deadpool_redis::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult,
@@ -64,9 +65,24 @@ impl Dial {
                 .await?;
             question.query_async(&mut connection).await
         };
-        let late = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
         let answer = tokio::time::timeout(self.first_answer(), asked).await;
-        answer.map_err(late)?
+        answer.map_err(|_elapsed| took_too_long())?
+    }
+
+    /// A connection of its own that hears what is published.
+    pub(super) async fn subscribe(
+        &self,
+        info: &ConnectionInfo,
+        channel: &str,
+    ) -> RedisResult<PubSub> {
+        let subscribed = async {
+            let client = Client::open(on_the_wire(info))?;
+            let mut heard = client.get_async_pubsub().await?;
+            heard.subscribe(channel).await?;
+            Ok(heard)
+        };
+        let answer = tokio::time::timeout(self.first_answer(), subscribed).await;
+        answer.map_err(|_elapsed| took_too_long())?
     }
 
     /// How long a connection and its first answer may take.
@@ -104,6 +120,10 @@ fn on_the_wire(info: &ConnectionInfo) -> ConnectionInfo {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let settings = settings.set_user_timeout(Duration::from_secs(5));
     info.clone().set_tcp_settings(settings)
+}
+
+fn took_too_long() -> RedisError {
+    RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
 }
 
 fn invalid(what: impl Into<String>) -> Error {

@@ -48,6 +48,29 @@ impl Keys {
     }
 }
 
+/// What a fleet shares beside its locks.
+impl Keys {
+    /// A shelf's records, and the order in which they were written: of one slot.
+    pub(super) fn shelf(&self, name: &str) -> [String; 2] {
+        let records = format!("{}task:fleet:{name}", self.prefix);
+        let order = match has_tag(&self.prefix) {
+            true => format!("{records}:order"),
+            false => format!("{{{records}}}:order"),
+        };
+        [records, order]
+    }
+
+    /// A journal: a stream.
+    pub(super) fn journal(&self, name: &str) -> String {
+        format!("{}task:journal:{name}", self.prefix)
+    }
+
+    /// The channel on which it is told that something was written.
+    pub(super) fn changes(&self) -> String {
+        format!("{}task:fleet:changes", self.prefix)
+    }
+}
+
 /// The part of a key that decides its slot in a Redis Cluster.
 pub(super) fn hashed(key: &str) -> &str {
     tag(key).unwrap_or(key)

@@ -75,8 +75,7 @@ fn grant_args(grant: &Grant) -> Vec<String> {
 
 fn request(keys: &Keys, task: &TaskName, lane: u32, args: Vec<String>) -> Request {
     Request {
-        lock_key: keys.lane(task, lane),
-        state_key: keys.state(task),
+        keys: vec![keys.lane(task, lane), keys.state(task)],
         args,
     }
 }

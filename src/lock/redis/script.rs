@@ -60,17 +60,24 @@ pub(super) static RESUME: LazyLock<Script> =
 pub(super) static READ: LazyLock<Script> = LazyLock::new(|| Script::new("read", ""));
 
 /// One of the lock's scripts.
-pub(super) struct Script {
+pub(crate) struct Script {
     name: &'static str,
     text: &'static str,
     sha: String,
 }
 
-/// What a script is told of one task.
+/// What a script is told of one task, or of one thing that a fleet shares.
 pub(super) struct Request {
-    pub(super) lock_key: String,
-    pub(super) state_key: String,
+    /// Of one slot; a task's are those of its lock and its state.
+    pub(super) keys: Vec<String>,
     pub(super) args: Vec<String>,
+}
+
+impl Request {
+    /// The key that decides the slot.
+    pub(super) fn first_key(&self) -> &str {
+        self.keys.first().map_or("", String::as_str)
+    }
 }
 
 /// What a script answered about one task.
@@ -111,9 +118,14 @@ impl Script {
     /// two to three milliseconds.
     pub(super) const TASKS_PER_CALL: usize = 128;
 
-    fn new(name: &'static str, text: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str, text: &'static str) -> Self {
         let sha = redis::Script::new(text).get_hash().to_owned();
         Self { name, text, sha }
+    }
+
+    /// What it is called when it is spoken of.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// The command that teaches the server the script.
@@ -127,14 +139,15 @@ impl Script {
         if self.text.is_empty() {
             let mut cmd = redis::cmd("MGET");
             for request in requests {
-                cmd.arg(&request.state_key);
+                cmd.arg(request.keys.last());
             }
             return cmd;
         }
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(&self.sha).arg(requests.len() * 2);
+        let keys: usize = requests.iter().map(|request| request.keys.len()).sum();
+        cmd.arg(&self.sha).arg(keys);
         for request in requests {
-            cmd.arg(&request.lock_key).arg(&request.state_key);
+            cmd.arg(&request.keys);
         }
         for request in requests {
             cmd.arg(&request.args);
@@ -252,7 +265,7 @@ impl Script {
     /// An answer of another shape than the script gives.
     pub(super) fn misunderstood(&self, request: &Request) -> Error {
         let Self { name, sha, .. } = self;
-        let key = &request.lock_key;
+        let key = request.first_key();
         Error::new(
             ErrorKind::StoreProtocol,
             format!(

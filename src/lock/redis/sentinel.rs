@@ -52,6 +52,12 @@ impl Sentinels {
         Ok(pool)
     }
 
+    /// Asks where the primary is now.
+    pub(super) async fn primary_address(&self) -> Result<Address, Fault> {
+        let (host, port) = self.resolve().await?;
+        Ok(self.address.at(&host, port))
+    }
+
     /// Connections to the primary that was named last.
     pub(super) fn known(&self) -> Option<Pool> {
         self.primary().as_ref().map(|(_, pool)| pool.clone())

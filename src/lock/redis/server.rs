@@ -141,6 +141,14 @@ impl Server {
         }
     }
 
+    /// Where it is now.
+    pub(super) async fn whereabouts(&self) -> Result<Address, Fault> {
+        match &self.way {
+            Way::Direct(_) => Ok(self.address.clone()),
+            Way::Sentinels(sentinels) => sentinels.primary_address().await,
+        }
+    }
+
     pub(super) fn empty_pool(&self) {
         let pool = match &self.way {
             Way::Direct(pool) => Some(pool.clone()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deadpool_redis::redis::Pipeline;
+use deadpool_redis::redis::aio::PubSub;
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ use crate::lock::redis::check::Probe;
 use crate::lock::redis::cluster::{self, Cluster};
 use crate::lock::redis::connection::Channel;
 use crate::lock::redis::dial::Dial;
+use crate::lock::redis::fault::{self, Phase};
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{Answer, Call, Manner, Reply, Request, Script};
 use crate::lock::redis::server::Server;
@@ -27,6 +29,8 @@ pub(super) enum Purpose {
     Claims,
     Renewals,
     Releases,
+    /// What a fleet shares beside its locks.
+    Fleet,
     /// What is not urgent: a connection for one call.
     Rest,
 }
@@ -37,6 +41,7 @@ pub(super) struct Node {
     claims: Channel,
     renewals: Channel,
     releases: Channel,
+    fleet: Channel,
 }
 
 impl Node {
@@ -47,6 +52,7 @@ impl Node {
             claims: channel(),
             renewals: channel(),
             releases: channel(),
+            fleet: channel(),
             server,
         }
     }
@@ -68,6 +74,7 @@ impl Node {
             Purpose::Claims => &self.claims,
             Purpose::Renewals => &self.renewals,
             Purpose::Releases => &self.releases,
+            Purpose::Fleet => &self.fleet,
             Purpose::Rest => &self.borrowed(),
         };
         script.run(channel, calls, manner).await
@@ -77,6 +84,7 @@ impl Node {
 /// All servers of a lock.
 pub(super) struct Store {
     servers: Servers,
+    dial: Dial,
     changes: Changes,
 }
 
@@ -90,7 +98,7 @@ impl Store {
         let servers = match address.place() {
             Place::Cluster(seeds) => {
                 let seeds = seeds.clone();
-                let cluster = Cluster::new(address, &seeds, dial, changes.clone());
+                let cluster = Cluster::new(address, &seeds, dial.clone(), changes.clone());
                 Servers::Many(Box::new(cluster))
             }
             Place::Server | Place::Sentinels(..) => {
@@ -98,7 +106,11 @@ impl Store {
                 Servers::One(Arc::new(Node::new(server)))
             }
         };
-        Ok(Self { servers, changes })
+        Ok(Self {
+            servers,
+            dial,
+            changes,
+        })
     }
 
     /// Asks `script` about all requests; one answer for each, in their order.
@@ -140,7 +152,7 @@ impl Store {
             // A server alone takes keys of any slot in one call.
             let slot = match &self.servers {
                 Servers::One(_) => 0,
-                Servers::Many(_) => cluster::slot(&request.lock_key),
+                Servers::Many(_) => cluster::slot(request.first_key()),
             };
             by_slot.entry(slot).or_default().push(place);
         }
@@ -185,6 +197,24 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// A connection of its own that hears what is published.
+    pub(super) async fn subscribe(&self, channel: &str) -> Result<PubSub> {
+        let found = match &self.servers {
+            Servers::One(node) => node.server.whereabouts().await,
+            // Each node hears what is published at any.
+            Servers::Many(cluster) => match cluster.primaries().await {
+                Ok(nodes) => match nodes.first() {
+                    Some(node) => node.server.whereabouts().await,
+                    None => Err(fault::no_owner()),
+                },
+                Err(fault) => Err(fault),
+            },
+        };
+        let address = found.map_err(|f| f.error(self))?;
+        let heard = self.dial.subscribe(address.info(), channel).await;
+        heard.map_err(|e| fault::classify(&e, Phase::Connect).error(self))
     }
 
     /// Tells how often a server was found to be another one.
