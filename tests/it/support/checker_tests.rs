@@ -290,6 +290,42 @@ fn an_instant_that_overlapped_is_not_lost_because_a_late_claim_finds_a_newer_one
 }
 
 #[test]
+fn an_instant_that_others_let_go_of_for_the_store_is_not_lost_because_a_late_claim_finds_a_newer_one()
+ {
+    // b cannot reach the store for two seconds, and then takes the two newest; a comes after that.
+    let late = |ms: u64| {
+        let parts = [
+            "10001000 b.1 decision t 8000 1 store_down\n".to_owned(),
+            format!("{ms}000 a.1 ask t 8000 888 acquire\n"),
+            format!("{ms}001 a.1 answer t 8000 888 acquire:superseded\n"),
+            format!("{ms}002 a.1 decision t 8000 1 fired_elsewhere\n"),
+        ];
+        let mut all = with_instant(8, &parts);
+        all.push("8000000 * apart - 0 0 -\n9900000 * joined - 0 0 -\n".to_owned());
+        found(&all).iter().any(|(kind, _)| *kind == "lost")
+    };
+    assert!(!late(10_200));
+    // A store that a could have asked for long enough is no reason for it.
+    assert!(late(12_600));
+}
+
+#[test]
+fn a_claim_that_was_refused_and_then_not_answered_may_have_held_the_task() {
+    let mut all = with_instant(
+        8,
+        &[decide("a.1", 8, "overlap"), decide("b.1", 8, "overlap")],
+    );
+    all.push("500001 c.1 up - 0 0 -\n7100000 c.1 ask t 7000 999 acquire\n".to_owned());
+    all.push("7100001 c.1 answer t 7000 999 acquire:held\n".to_owned());
+    let refused = all.clone();
+    all.push("7200000 c.1 ask t 7000 999 acquire\n".to_owned());
+    all.push("7700000 c.1 answer t 7000 999 acquire:error\n".to_owned());
+    let lost = |all: &[String]| found(all).iter().any(|(kind, _)| *kind == "lost");
+    assert!(!lost(&all), "{:?}", found(&all));
+    assert!(lost(&refused));
+}
+
+#[test]
 fn a_store_that_could_be_reached_is_no_reason() {
     let late = |who: &str| format!("12000000 {who} decision t 8000 1 store_down\n");
     let mut all = with_instant(8, &[late("a.1"), late("b.1")]);

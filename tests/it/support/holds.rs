@@ -106,6 +106,10 @@ impl Hold {
         let sent = self.sent.remove(operation).unwrap_or(line.at);
         if answer == "error" {
             self.has_doubt = true;
+            if operation == "acquire" {
+                // What it said before is not the last word any more.
+                self.last_answer.clear();
+            }
             return;
         }
         match operation {

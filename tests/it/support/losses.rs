@@ -128,17 +128,18 @@ impl<'a, 'r> Search<'a, 'r> {
         }
         // One that came up later may have had two newer ones to run.
         let was_there = process.is_alive(due + rules.skew, decision.at);
-        let is_held = self
-            .of_task(task)
-            .any(|h| h.touches(early, decision.at.min(in_time)));
+        let touches = |h: &Hold| h.touches(early, decision.at.min(in_time));
+        let is_held = self.of_task(task).any(touches);
+        let is_older = |h: &Hold| h.instant < decision.instant && touches(h);
+        let is_overlapped = self.of_task(task).any(is_older);
         let is_able = process.longest_able(due + rules.skew, in_time.min(decision.at)) > rules.able;
         let is_untrue = match decision.word.as_str() {
             "fired_elsewhere" => {
                 !self.is_leapt_over(decision, due, period_ms)
                     && !self.is_displaced(decision, due, period_ms)
-                    && !self.is_overlapped(decision, early, due)
+                    && !self.is_let_go(process, decision, due)
             }
-            "overlap" => !is_held,
+            "overlap" => !is_overlapped,
             "misfired" => was_there && is_able && !is_held,
             "store_down" => was_there && is_able,
             _ => false,
@@ -182,21 +183,22 @@ impl<'a, 'r> Search<'a, 'r> {
         self.of_task(task).any(is_late) && self.of_task(task).any(is_held)
     }
 
-    /// Whether others had found, when it came due, that the run of an older instant went on, and so
-    /// had done with it before a newer one was taken.
-    fn is_overlapped(&self, decision: &Line, early: u64, due: u64) -> bool {
+    /// Whether another process had done with it before, for a reason that is looked at for itself, so
+    /// that a newer one could be taken; and this one could not have taken it meanwhile.
+    fn is_let_go(&self, process: &Process, decision: &Line, due: u64) -> bool {
+        let rules = self.record.rules;
         let (task, instant) = (decision.task.as_str(), decision.instant);
         // It has claimed the instant and heard of a newer one, or has looked and seen one.
         let is_ours = |h: &Hold| h.who == decision.who && h.instant == instant;
         let mut claims = self.of_task(task).filter(|h| is_ours(h));
         let is_late = claims.all(|h| h.last_answer == "superseded");
-        let soon = due + self.record.rules.skew + PROMPT;
-        let is_held = |h: &Hold| h.instant < instant && h.touches(early, soon);
-        let decided = self.decisions.get(&(task, instant));
-        let is_skip = |l: &&&Line| l.who != decision.who && l.word == "overlap";
-        is_late
-            && self.of_task(task).any(is_held)
-            && decided.into_iter().flatten().any(|l| is_skip(&l))
+        let is_able = process.longest_able(due + rules.skew, decision.at) > rules.able;
+        let reasons = ["overlap", "store_down", "misfired"];
+        let lets_go = |l: &Line| {
+            l.who != decision.who && l.at <= decision.at && reasons.contains(&l.word.as_str())
+        };
+        let mut decided = self.decisions.get(&(task, instant)).into_iter().flatten();
+        is_late && !is_able && decided.any(|l| lets_go(l))
     }
 
     /// Whether a process that came up should have caught up on an instant, and never spoke of it.
