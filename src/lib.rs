@@ -4,6 +4,8 @@
 #[cfg(feature = "admin")]
 pub mod admin;
 mod base_task;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod defence;
 mod error;
 mod event;

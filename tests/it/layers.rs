@@ -42,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("testing", &[DOMAIN, CONTRACTS]),
     ("scheduler", &[DOMAIN, CONTRACTS]),
     ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
+    ("cli", &[DOMAIN, CONTRACTS, &["scheduler"]]),
     ("tokio_cron", &[DOMAIN, CONTRACTS, &["scheduler"]]),
     // A crate of its own, which sees what everybody sees.
     ("bin", &[]),

@@ -15,6 +15,7 @@ mod after;
 mod attempts;
 mod claims;
 mod cli;
+mod daemon;
 mod engines;
 mod faults;
 mod file_lock;
