@@ -51,7 +51,7 @@ pub(crate) async fn start(places: &Places) -> Result<Facts, Failure> {
         .stderr(errors)
         .spawn()
         .map_err(|e| cannot("start", &program, &e))?;
-    let until = tokio::time::Instant::now() + COMES_UP_WITHIN;
+    let until = SystemClock.monotonic() + COMES_UP_WITHIN;
     loop {
         if let Ok(Daemon::Running(facts)) = pid_file::look(pid_file)
             && facts.pid == child.id()
@@ -67,7 +67,7 @@ pub(crate) async fn start(places: &Places) -> Result<Facts, Failure> {
             );
             return Err(Failure::failed(text));
         }
-        if tokio::time::Instant::now() >= until {
+        if SystemClock.monotonic() >= until {
             let text = format!(
                 "process {} has not written {} within {COMES_UP_WITHIN:?}: see {}",
                 child.id(),

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::time::{Clock, SystemClock};
+
 /// How long a daemon that has the lock may take to write its number.
 const WRITES_WITHIN: Duration = Duration::from_millis(500);
 /// How often the file is looked at by those who wait.
@@ -160,10 +162,10 @@ fn facts(text: &str) -> io::Result<Facts> {
 
 /// Waits until whoever has the file lets go of it; says whether he has, in time.
 pub(crate) async fn is_let_go(path: &Path, within: Duration) -> io::Result<bool> {
-    let until = tokio::time::Instant::now() + within;
+    let until = SystemClock.monotonic() + within;
     loop {
         match look(path)? {
-            Daemon::Running(_) if tokio::time::Instant::now() >= until => return Ok(false),
+            Daemon::Running(_) if SystemClock.monotonic() >= until => return Ok(false),
             Daemon::Running(_) => tokio::time::sleep(LOOK).await,
             Daemon::Stale(_) | Daemon::NotRunning => return Ok(true),
         }
