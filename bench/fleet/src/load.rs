@@ -30,6 +30,9 @@ fn line(trial: &Trial, seen: &Seen) -> Value {
     // Read events of the server: a request that is larger than its buffer takes several.
     let reads = seen.grown("total_reads_processed") / seen.seconds / trial.replicas as f64;
     line["reads_per_instance_and_second"] = round(reads).into();
+    // One is the harness's, which asks.
+    let connections = seen.after.number("connected_clients").unwrap_or(f64::NAN) - 1.0;
+    line["connections_per_instance"] = round(connections / trial.replicas as f64).into();
     line["bytes_in_per_firing"] = seen.per_firing(seen.grown("total_net_input_bytes")).into();
     line["bytes_out_per_firing"] = seen.per_firing(seen.grown("total_net_output_bytes")).into();
     let started = seen.sum("decisions", "started").max(1.0);
