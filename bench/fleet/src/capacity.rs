@@ -49,18 +49,8 @@ pub fn run(options: &Options) -> Result<()> {
     report(options).map(drop)
 }
 
-/// Prints what was measured, and returns it.
+/// Prints everything, in each shape, and at last what an idle instance asks; returns it.
 pub fn report(options: &Options) -> Result<Vec<Cost>> {
-    let costs = measure(options)?;
-    for cost in &costs {
-        println!("{}", cost.line());
-    }
-    println!("{}", room()?);
-    Ok(costs)
-}
-
-/// Everything, in each shape; at last what an idle instance asks.
-fn measure(options: &Options) -> Result<Vec<Cost>> {
     let (server, cluster) = (RedisServer::start()?, RedisServer::start_cluster()?);
     let mut costs = Vec::new();
     for shape in Shape::ALL {
@@ -76,10 +66,15 @@ fn measure(options: &Options) -> Result<Vec<Cost>> {
         for tasks in options.tasks(&[usual], &[usual / 5]) {
             let failed = || format!("{tasks} tasks, {}", shape.word());
             let seen = medians(server, &url, tasks, shape, options.rounds(3, 1));
-            costs.extend(seen.with_context(failed)?);
+            let seen = seen.with_context(failed)?;
+            seen.iter().for_each(|cost| println!("{}", cost.line()));
+            costs.extend(seen);
         }
     }
-    costs.push(ping(&server, if options.quick { 5_000 } else { 30_000 })?);
+    let ping = ping(&server, if options.quick { 5_000 } else { 30_000 })?;
+    println!("{}", ping.line());
+    println!("{}", room()?);
+    costs.push(ping);
     Ok(costs)
 }
 
@@ -147,7 +142,7 @@ fn medians(
 ) -> Result<Vec<Cost>> {
     server.clear()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let locks = runtime.block_on(ask::connect(url))?;
+    let locks = ask::connect(url)?;
     let mut all: Vec<Vec<Cost>> = Vec::new();
     for number in 0..=rounds {
         let steps = runtime.block_on(steps(server, &locks, tasks, shape, number))?;

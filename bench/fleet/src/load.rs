@@ -11,7 +11,7 @@ use crate::trial::{Seen, Trial};
 
 pub fn run(options: &Options) -> Result<()> {
     let server = RedisServer::start()?;
-    for tasks in options.tasks(&[1, 100, 1_000, 10_000], &[1_000]) {
+    for tasks in options.tasks(&[1, 1_000, 10_000], &[1_000]) {
         for replicas in options.replicas(&[1, 3], &[1]) {
             let trial = Trial {
                 period: if tasks > 2_000 { 4 } else { 2 },
