@@ -12,6 +12,10 @@ use tasklock::{
 };
 
 type Anything = Box<dyn Error + Send + Sync>;
+/// The task's number, its fire time, and how late it started, milliseconds.
+type Start = (usize, DateTime<Utc>, f64);
+/// How many firings, by decision and fire time.
+type Counts = BTreeMap<(&'static str, DateTime<Utc>), u64>;
 
 #[tokio::main]
 async fn main() -> Result<(), Anything> {
@@ -34,7 +38,7 @@ async fn main() -> Result<(), Anything> {
 
 /// All tasks are due on each second.
 async fn lateness(lock: Arc<dyn Lock>, tasks: usize, seconds: u64) -> Result<(), Anything> {
-    let starts: Arc<Mutex<Vec<(usize, DateTime<Utc>, f64)>>> = Arc::default();
+    let starts: Arc<Mutex<Vec<Start>>> = Arc::default();
     let skipped = Skipped::default();
     let scheduler = Scheduler::builder()
         .lock(lock)
@@ -113,7 +117,7 @@ async fn lateness(lock: Arc<dyn Lock>, tasks: usize, seconds: u64) -> Result<(),
 
 /// Counts what did not start, by decision and fire time.
 #[derive(Clone, Default)]
-struct Skipped(Arc<Mutex<BTreeMap<(&'static str, DateTime<Utc>), u64>>>);
+struct Skipped(Arc<Mutex<Counts>>);
 
 impl Skipped {
     fn text(&self) -> String {

@@ -100,7 +100,7 @@ fn due_at_once(server: &RedisServer, options: &Options) -> Result<Vec<Plot>> {
 }
 
 fn registered(server: &RedisServer, options: &Options) -> Result<Vec<Plot>> {
-    let usual = [1, 100, 1_000, 10_000, 100_000, 1_000_000];
+    let usual = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
     let (mut time, mut memory, mut cpu) = (Column::new(), Column::new(), Column::new());
     for tasks in options.tasks(&usual, &[1_000, 10_000]) {
         let seconds = options.seconds(3, 2);
@@ -143,7 +143,7 @@ fn registered(server: &RedisServer, options: &Options) -> Result<Vec<Plot>> {
 
 fn instances(server: &RedisServer, options: &Options) -> Result<Vec<Plot>> {
     let (mut p99, mut redis, mut cpu) = (Column::new(), Column::new(), Column::new());
-    for count in options.replicas(&[1, 2, 4, 8], &[1, 2]) {
+    for count in options.replicas(&[1, 2, 3, 4, 5, 6, 7, 8], &[1, 2]) {
         let trial = replicas::trial(server, 1_000, count, options.rounds(3, 2));
         let Some(seen) = told("growth_replicas", &trial, trial.run(server)) else {
             continue;

@@ -34,7 +34,7 @@ pub struct Idle {
 
 pub fn run(options: &Options) -> Result<()> {
     let server = RedisServer::start()?;
-    let seconds = options.seconds(20, 5);
+    let seconds = options.seconds(10, 5);
     for tasks in options.tasks(&[100_000, 1_000_000], &[10_000]) {
         for metrics in [None, Some(USUAL_LIMIT), Some(tasks)] {
             println!("{}", report(&server, tasks, metrics, seconds));

@@ -1,5 +1,7 @@
 //! How late, how costly and how large a fleet becomes. Prints a line of JSON for each measurement.
 
+mod ask;
+mod capacity;
 mod due;
 mod fit;
 mod growth;
@@ -8,6 +10,7 @@ mod instance;
 mod latency;
 mod limit;
 mod load;
+mod model;
 mod options;
 mod plot;
 mod proxy;
@@ -15,9 +18,13 @@ mod replicas;
 mod sustained;
 mod tally;
 mod trial;
+mod turns;
 
-use anyhow::Result;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
 use clap::Parser;
+use serde_json::json;
 
 use options::{Command, Options};
 
@@ -36,6 +43,8 @@ fn main() -> Result<()> {
         Command::Idle(options) => idle::run(&options),
         Command::Latency(options) => latency::run(&options),
         Command::Redis(options) => load::run(&options),
+        Command::Capacity(options) => capacity::run(&options),
+        Command::Model(options) => model::run(&options),
         Command::Growth(options) => growth::run(&options),
         Command::All(options) => all(&options),
         Command::Instance(settings) => instance::run(&settings),
@@ -43,17 +52,29 @@ fn main() -> Result<()> {
     }
 }
 
+/// Without `replicas` and `capacity`: `growth` and `model` measure the same.
 fn all(options: &Options) -> Result<()> {
-    for work in [
-        due::run,
-        replicas::run,
-        sustained::run,
-        idle::run,
-        latency::run,
-        load::run,
-        growth::run,
-    ] {
-        work(options)?;
+    type Work = fn(&Options) -> Result<()>;
+    let works: [(&str, Work); 7] = [
+        ("due", due::run),
+        ("sustained", sustained::run),
+        ("idle", idle::run),
+        ("latency", latency::run),
+        ("redis", load::run),
+        ("model", model::run),
+        ("growth", growth::run),
+    ];
+    let mut failed = Vec::new();
+    for (name, work) in works {
+        let begun = Instant::now();
+        let ended = work(options);
+        eprintln!("{name}: {} s", begun.elapsed().as_secs());
+        // What one cannot measure must not keep the others from it.
+        if let Err(error) = ended {
+            println!("{}", json!({"work": name, "error": format!("{error:#}")}));
+            failed.push(name);
+        }
     }
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }

@@ -21,6 +21,10 @@ pub enum Command {
     Latency(Options),
     /// What firings cost the store
     Redis(Options),
+    /// What one server carries when it is asked without a pause
+    Capacity(Options),
+    /// What fleets of up to 1 000 instances would cost their store: computed, beside measured ones
+    Model(Options),
     /// All of this against the number of tasks and instances, with plots
     Growth(Options),
     /// One after the other

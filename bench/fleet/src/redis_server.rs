@@ -31,11 +31,44 @@ pub struct RedisServer {
 
 impl RedisServer {
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// A cluster of one primary, which has all slots: what a primary does for a request, without the
+    /// others.
+    pub fn start_cluster() -> Result<Self> {
+        let port = free_port()?.to_string();
+        let this = Self::start_with(&[
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &port,
+            "--cluster-announce-ip",
+            "127.0.0.1",
+        ])?;
+        let mut slots = redis::cmd("CLUSTER");
+        slots.arg("ADDSLOTSRANGE").arg(0).arg(16_383);
+        let () = slots.query(&mut this.connection()?)?;
+        let give_up = Instant::now() + Duration::from_secs(10);
+        let mut info = redis::cmd("CLUSTER");
+        info.arg("INFO");
+        loop {
+            let text: String = info.query(&mut this.connection()?)?;
+            if text.contains("cluster_state:ok") {
+                return Ok(this);
+            }
+            if Instant::now() > give_up {
+                bail!("a cluster of one does not come up: {text}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn start_with(settings: &[&str]) -> Result<Self> {
         let mut last = None;
         for _ in 0..10 {
-            // Free now, and perhaps taken by somebody else before the server binds it.
-            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            match Self::on(port) {
+            let port = free_port()?;
+            match Self::on(port, settings) {
                 Ok(server) => return Ok(server),
                 Err(error) => last = Some(error),
             }
@@ -44,7 +77,7 @@ impl RedisServer {
         Err(last.context("no redis-server came up on any of ten ports"))
     }
 
-    fn on(port: u16) -> Result<Self> {
+    fn on(port: u16, settings: &[&str]) -> Result<Self> {
         let dir = tempfile::tempdir().context("no directory for redis-server")?;
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHED, "redis-server"])
@@ -58,6 +91,7 @@ impl RedisServer {
             ])
             .arg("--dir")
             .arg(dir.path())
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -94,6 +128,11 @@ impl RedisServer {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The address of [`start_cluster`](Self::start_cluster).
+    pub fn cluster_url(&self) -> String {
+        format!("redis+cluster://127.0.0.1:{}", self.port)
     }
 
     /// Forgets everything: keys, counts and slow calls.
@@ -135,6 +174,11 @@ impl RedisServer {
         let connection = client.get_connection_with_timeout(Duration::from_secs(5));
         connection.with_context(|| format!("redis-server on port {}", self.port))
     }
+}
+
+/// Free now, and perhaps taken by somebody else before a server binds it.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Drop for RedisServer {

@@ -35,9 +35,11 @@ pub fn run(options: &Options) -> Result<()> {
         let settled = memory.get(memory.len() / 4..).unwrap_or_default();
         let growth = line_through(settled).map(|fit| round(fit.slope * 60.0));
         put("memory_mb_per_minute", json!(growth));
-        let ends = [memory.first(), memory.last()];
-        let ends = ends.map(|end| end.map(|(_, mb)| round(*mb)));
-        put("memory_mb", json!(ends));
+        let times = [memory.first(), memory.get(memory.len() / 2), memory.last()];
+        put(
+            "memory_mb",
+            json!(times.map(|at| at.map(|(_, mb)| round(*mb)))),
+        );
         println!("{}", Value::from(line));
     }
     Ok(())
