@@ -96,7 +96,7 @@ pub(crate) use script::Script as RedisScript;
 ///
 /// # Connections
 ///
-/// Claims, renewals and releases have a connection each, on which any number of calls are under
+/// Claims, looks, renewals and releases have a connection each, made when it is first used, on which any number of calls are under
 /// way at once. A connection that breaks is replaced within the call; a server that was away
 /// serves again from the first call after its return.
 pub struct RedisLock {
@@ -327,7 +327,9 @@ impl Lock for RedisLock {
         let request = |task| reply::read_request(keys, task);
         let requests: Vec<Request> = tasks.iter().map(request).collect();
         let manner = Manner::default();
-        let replies = store.replies(Purpose::Rest, &READ, &requests, manner).await;
+        let replies = store
+            .replies(Purpose::Looks, &READ, &requests, manner)
+            .await;
         let mut found: Vec<Option<LastFired>> = tasks.iter().map(|_| None).collect();
         for (places, reply) in replies {
             let value = reply.map_err(|f| f.error(store))?.value;

@@ -627,7 +627,7 @@ fn addresses_and_values_that_cannot_work_are_refused() {
             "response_timeout",
         ),
         (builder().connect_timeout(Duration::ZERO), "connect_timeout"),
-        (builder().pool_size(3), "pool_size"),
+        (builder().pool_size(5), "pool_size"),
         (builder().prefix("a{}b"), "prefix"),
         (builder().ca_certificate("x"), "does not use TLS"),
     ] {

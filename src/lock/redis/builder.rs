@@ -36,7 +36,7 @@ impl RedisLockBuilder {
             prefix: String::new(),
             response_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(1),
-            pool_size: 4,
+            pool_size: 6,
             ca_certificate: None,
             demands: Demands::default(),
             failover_window: Duration::from_secs(2),
@@ -69,7 +69,7 @@ impl RedisLockBuilder {
         self
     }
 
-    /// The most connections to have at once, to each server. Default, and least: 4.
+    /// The most connections to have at once, to each server. Default, and least: 6.
     ///
     /// One is kept for claims, one for renewals and one for releases, so that none of them waits
     /// for another; what is left serves [`last_fired`](crate::Lock::last_fired) and
@@ -140,10 +140,10 @@ impl RedisLockBuilder {
                 return Err(invalid(format!("{name} of a RedisLock is zero")));
             }
         }
-        if self.pool_size < 4 {
+        if self.pool_size < 6 {
             return Err(invalid(format!(
-                "pool_size of a RedisLock is {}: it needs 4 connections, for claims, renewals, \
-                 releases and the rest",
+                "pool_size of a RedisLock is {}: it needs 6 connections, for claims, looks, renewals, \
+                 releases, what a fleet shares, and the rest",
                 self.pool_size
             )));
         }

@@ -27,6 +27,8 @@ use crate::lock::redis::server::Server;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Claims,
+    /// What others have taken: apart from claims, which may wait for replicas.
+    Looks,
     Renewals,
     Releases,
     /// What a fleet shares beside its locks.
@@ -39,6 +41,7 @@ pub(super) enum Purpose {
 pub(super) struct Node {
     pub(super) server: Arc<Server>,
     claims: Channel,
+    looks: Channel,
     renewals: Channel,
     releases: Channel,
     fleet: Channel,
@@ -50,6 +53,7 @@ impl Node {
         let channel = || Channel::new(server.clone());
         Self {
             claims: channel(),
+            looks: channel(),
             renewals: channel(),
             releases: channel(),
             fleet: channel(),
@@ -72,6 +76,7 @@ impl Node {
     ) -> Vec<Reply> {
         let channel = match purpose {
             Purpose::Claims => &self.claims,
+            Purpose::Looks => &self.looks,
             Purpose::Renewals => &self.renewals,
             Purpose::Releases => &self.releases,
             Purpose::Fleet => &self.fleet,
