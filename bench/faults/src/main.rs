@@ -5,16 +5,17 @@ mod mutants;
 mod report;
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use support::faults::{FaultKind, Plan, Scheme, be_replica_if_told, run};
+use support::faults::{FaultKind, Outcome, Plan, Scheme, be_replica_if_told, judge, run};
 
 const USAGE: &str = "usage: tasklock-faults run [--seconds N] [--replicas N] [--seed N]
          [--scheme tasklock|naive|owner-checked] [--faults KIND,…] [--history FILE]
        tasklock-faults failover [--topology sentinel|cluster|both] [--acks N|both] [--rounds N]
          [--seconds N] [--replicas N] [--seed N] [--scheme tasklock|naive|owner-checked]
          [--faults KIND,…] [--history FILE]
+       tasklock-faults check FILE
        tasklock-faults mutants [NAME…] [control]";
 
 fn main() -> ExitCode {
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((command, options)) if command == "run" => run_once(options),
+        Some((command, [file])) if command == "check" => check(Path::new(file)),
         Some((command, options)) if command == "failover" => failover::run_all(options),
         Some((command, names)) if command == "mutants" => mutants::run_all(names),
         _ => Err(USAGE.to_owned()),
@@ -63,19 +65,28 @@ fn run_once(options: &[String]) -> Result<bool, String> {
             _ => return Err(format!("no such option: {option}\n{USAGE}")),
         }
     }
-    let outcome = execute(plan, keep)?;
-    println!("{}", report::as_json(&outcome));
-    println!("{}\n{}", report::heading(), report::as_row(&outcome));
+    Ok(tell(&execute(plan, keep)?))
+}
+
+/// Judges a history of tasklock that was kept, on this machine and since it was started.
+fn check(file: &Path) -> Result<bool, String> {
+    Ok(tell(&judge(Plan::new(program()?), file)))
+}
+
+/// Says what came out. True if nothing that is promised was broken.
+fn tell(outcome: &Outcome) -> bool {
+    println!("{}", report::as_json(outcome));
+    println!("{}\n{}", report::heading(), report::as_row(outcome));
     if outcome.plan.scheme != Scheme::Tasklock {
-        return Ok(true);
+        return true;
     }
     if !outcome.is_clean() {
         eprintln!("{}", outcome.complaints(20));
     }
-    Ok(outcome.is_clean())
+    outcome.is_clean()
 }
 
-fn execute(mut plan: Plan, keep: Option<PathBuf>) -> Result<support::faults::Outcome, String> {
+fn execute(mut plan: Plan, keep: Option<PathBuf>) -> Result<Outcome, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
     if plan.faults.contains(&FaultKind::Clock) {

@@ -326,6 +326,31 @@ fn a_claim_that_was_refused_and_then_not_answered_may_have_held_the_task() {
 }
 
 #[test]
+fn a_claim_that_was_refused_late_may_have_been_granted_before_to_one_that_was_stopped() {
+    // c is stopped while its claim on 8 is under way; when it goes on, a newer one has been taken.
+    let history = |answered: u64, is_stopped: bool| {
+        let nobody = [
+            decide("a.1", 8, "fired_elsewhere"),
+            decide("b.1", 8, "fired_elsewhere"),
+        ];
+        let mut all = with_instant(8, &nobody);
+        all.push("500001 c.1 up - 0 0 -\n8000001 c.1 ask t 8000 999 acquire\n".to_owned());
+        all.push(format!(
+            "{answered} c.1 answer t 8000 999 acquire:superseded\n"
+        ));
+        all.push(format!(
+            "{answered} c.1 decision t 8000 1 fired_elsewhere\n"
+        ));
+        if is_stopped {
+            all.push("8000002 c.1 stop - 0 0 -\n12500000 c.1 cont - 0 0 -\n".to_owned());
+        }
+        found(&all).iter().any(|(kind, _)| *kind == "lost")
+    };
+    assert!(!history(12_500_001, true));
+    assert!(history(8_000_900, false));
+}
+
+#[test]
 fn a_store_that_could_be_reached_is_no_reason() {
     let late = |who: &str| format!("12000000 {who} decision t 8000 1 store_down\n");
     let mut all = with_instant(8, &[late("a.1"), late("b.1")]);

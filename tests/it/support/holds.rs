@@ -34,6 +34,9 @@ pub struct Hold {
     has_doubt: bool,
 }
 
+/// An answer within this is that to the first request.
+const AT_ONCE: u64 = 300_000;
+
 /// How long leases are.
 #[derive(Debug, Clone, Copy)]
 pub struct Leases {
@@ -119,6 +122,9 @@ impl Hold {
                 self.was_granted |= answer == "granted";
                 if answer != "granted" {
                     self.until = self.until.max(line.at);
+                    // The connection may have broken meanwhile, and the request been sent once more:
+                    // what the first was answered nobody heard.
+                    self.has_doubt |= line.at > sent + AT_ONCE;
                 }
             }
             _ => {}

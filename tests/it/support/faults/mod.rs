@@ -18,4 +18,4 @@ pub use fleet::Fleet;
 pub use plan::{FaultKind, Plan, Scheme};
 pub use random::Random;
 pub use replica::be_replica_if_told;
-pub use run::{Outcome, Show, run};
+pub use run::{Outcome, Show, judge, run};

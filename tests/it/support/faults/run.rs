@@ -135,22 +135,31 @@ impl Show {
         self.sampler.abort();
         keep(&plan, &self.fleet.history, &self.resource.url()).await;
 
-        let (lines, broken_lines) = history::read(&self.path).unwrap();
-        let points = ["after_acquire", "before_release", "renew_sent"];
-        let is_point = |l: &&history::Line| points.contains(&l.word.as_str());
-        let processes = super::super::lifetimes::processes(&lines);
-        let stops = processes.values().map(|p| p.longest_stop(0, u64::MAX));
+        let crashes = std::mem::take(&mut self.fleet.crashes);
         Outcome {
-            verdict: checker::check(&lines, &rules(&plan)),
-            faults: BTreeMap::new(),
-            deaths_at_points: lines.iter().filter(is_point).count(),
-            longest_stop_ms: stops.max().unwrap_or(0) / 1000,
-            lost_replies: 0,
-            crashes: std::mem::take(&mut self.fleet.crashes),
-            lines: lines.len(),
-            broken_lines,
-            plan,
+            crashes,
+            ..judge(plan, &self.path)
         }
+    }
+}
+
+/// What a history says that was kept on this machine, since it was started.
+pub fn judge(plan: Plan, path: &Path) -> Outcome {
+    let (lines, broken_lines) = history::read(path).unwrap();
+    let points = ["after_acquire", "before_release", "renew_sent"];
+    let is_point = |l: &&history::Line| points.contains(&l.word.as_str());
+    let processes = super::super::lifetimes::processes(&lines);
+    let stops = processes.values().map(|p| p.longest_stop(0, u64::MAX));
+    Outcome {
+        verdict: checker::check(&lines, &rules(&plan)),
+        faults: BTreeMap::new(),
+        deaths_at_points: lines.iter().filter(is_point).count(),
+        longest_stop_ms: stops.max().unwrap_or(0) / 1000,
+        lost_replies: 0,
+        crashes: Default::default(),
+        lines: lines.len(),
+        broken_lines,
+        plan,
     }
 }
 
