@@ -43,6 +43,7 @@ pub use fleet::{
 pub use lock::{
     Acquired, Before, Claim, ClockOffset, Completion, Diagnosis, FencingToken, FileLock, Finding,
     Grant, Holder, LastFired, Lock, MemoryLock, Released, Renewed, RunStatus, Severity, Token,
+    Unlocked,
 };
 #[cfg(feature = "redis")]
 pub use lock::{RedisLock, RedisLockBuilder};

@@ -101,6 +101,17 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
         Err(Error::new(ErrorKind::InvalidConfig, text))
     }
 
+    /// Ends the lease of a task's run that was granted with this fencing token, whoever has it, unless
+    /// the task was granted anew meanwhile. Its owner finds that it is lost. For a person who knows
+    /// that the owner is gone. Default: refused.
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        let text = format!(
+            "{} cannot take the lease with fencing token {fence} of task {task} from its owner",
+            self.describe()
+        );
+        Err(Error::new(ErrorKind::InvalidConfig, text))
+    }
+
     /// What is known of the last instant taken of each task; `None` where nothing is.
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>>;
 
@@ -154,6 +165,9 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     }
     async fn resume(&self, task: &TaskName) -> Result<()> {
         (**self).resume(task).await
+    }
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        (**self).unlock(task, fence).await
     }
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         (**self).last_fired(tasks).await
@@ -289,5 +303,20 @@ pub enum Released {
     NotOwner {
         /// Who.
         owner: Option<String>,
+    },
+}
+
+/// The answer to [`Lock::unlock`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unlocked {
+    /// The lease had that token, and is over.
+    Freed,
+    /// Nobody has the task.
+    NotLocked,
+    /// Another run has it, or a client that keeps no state.
+    Other {
+        /// The fencing token of that run, if it is a scheduled one.
+        current: Option<FencingToken>,
     },
 }

@@ -28,6 +28,7 @@ pub struct Claim {
     pub(crate) lane: u32,
     pub(crate) lanes: u32,
     pub(crate) is_at_most_once: bool,
+    pub(crate) is_off_schedule: bool,
 }
 
 impl Claim {
@@ -57,6 +58,7 @@ impl Claim {
             lane: 0,
             lanes: 1,
             is_at_most_once: false,
+            is_off_schedule: false,
         }
     }
 
@@ -153,6 +155,16 @@ impl Claim {
         self
     }
 
+    /// That the task is to run beside its schedule, as somebody asked for it: the lease is taken, so that
+    /// no scheduled run goes on meanwhile, and the record of instants stays as it is, so that none is
+    /// lost. The fire time says nothing to the lock then, and is not looked at; neither are attempts,
+    /// delay and tolerances. Default: no.
+    #[must_use]
+    pub fn with_off_schedule(mut self) -> Self {
+        self.is_off_schedule = true;
+        self
+    }
+
     /// The task claimed.
     pub fn task(&self) -> &TaskName {
         &self.task
@@ -228,6 +240,11 @@ impl Claim {
         self.is_at_most_once
     }
 
+    /// Whether it leaves the record of instants as it is.
+    pub fn is_off_schedule(&self) -> bool {
+        self.is_off_schedule
+    }
+
     /// The instant in epoch milliseconds, as locks keep it.
     pub(crate) fn instant_ms(&self) -> i64 {
         self.fire_time.timestamp_millis()
@@ -249,6 +266,7 @@ pub struct Grant {
     pub(crate) spec: Arc<str>,
     pub(crate) lane: u32,
     pub(crate) lanes: u32,
+    pub(crate) is_off_schedule: bool,
     pub(crate) before: Option<Before>,
 }
 
@@ -285,6 +303,7 @@ impl Grant {
             spec: claim.spec.clone(),
             lane: claim.lane,
             lanes: claim.lanes(),
+            is_off_schedule: claim.is_off_schedule,
             before: None,
         }
     }
@@ -309,6 +328,11 @@ impl Grant {
     /// How many locks the task has, as far as the claim said.
     pub fn lanes(&self) -> u32 {
         self.lanes
+    }
+
+    /// Whether the claim left the record of instants as it is.
+    pub fn is_off_schedule(&self) -> bool {
+        self.is_off_schedule
     }
 
     /// What the task's spec is, as the claim said.

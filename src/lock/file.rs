@@ -10,7 +10,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::transition::{self, Record, Stored};
-use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
+use crate::lock::{
+    Acquired, Claim, Completion, FencingToken, Grant, LastFired, Lock, Released, Renewed, Unlocked,
+};
 use crate::task::TaskName;
 use crate::time::{Clock, SystemClock};
 
@@ -134,6 +136,11 @@ impl Lock for FileLock {
 
     async fn resume(&self, task: &TaskName) -> Result<()> {
         self.apply(task, transition::resume).await
+    }
+
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        self.apply(task, move |s, now| transition::unlock(s, fence, now))
+            .await
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {

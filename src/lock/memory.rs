@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::lock::transition::{self, Stored};
-use crate::lock::{Acquired, Claim, Completion, Grant, LastFired, Lock, Released, Renewed};
+use crate::lock::{
+    Acquired, Claim, Completion, FencingToken, Grant, LastFired, Lock, Released, Renewed, Unlocked,
+};
 use crate::task::TaskName;
 use crate::time::{Clock, SystemClock};
 
@@ -81,6 +83,10 @@ impl Lock for MemoryLock {
     async fn resume(&self, task: &TaskName) -> Result<()> {
         self.apply(task, transition::resume);
         Ok(())
+    }
+
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        Ok(self.apply(task, |stored, now| transition::unlock(stored, fence, now)))
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {

@@ -32,12 +32,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::check::Demands;
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{
-    ACQUIRE, Answer, Manner, READ, RELEASE, RENEW, RESUME, Request, Script,
+    ACQUIRE, Answer, Manner, READ, RELEASE, RENEW, RESUME, Request, Script, UNLOCK,
 };
 use crate::lock::redis::store::{Purpose, Store};
 use crate::lock::state::State;
 use crate::lock::{
-    Acquired, Claim, ClockOffset, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+    Acquired, Claim, ClockOffset, Completion, Diagnosis, FencingToken, Grant, LastFired, Lock,
+    Released, Renewed, Unlocked,
 };
 use crate::task::TaskName;
 use crate::time::Clock;
@@ -320,6 +321,16 @@ impl Lock for RedisLock {
             })
             .await;
         only(results).map(drop)
+    }
+
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        let tasks = std::slice::from_ref(task);
+        let request = |keys: &Keys, task: &TaskName| reply::unlock_request(keys, task, fence);
+        let read = |_, answer: &Answer| reply::unlocked(&answer.entry).map(Ok);
+        let results = self
+            .ask((Purpose::Rest, None), &UNLOCK, tasks, request, read)
+            .await;
+        only(results).map(|(_, answer)| answer)
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {

@@ -4,6 +4,9 @@
 //! sequences of requests compare it with the Lua scripts of `RedisLock` on a real server, so that
 //! all locks keep one protocol. The rules, and why each is there, are in `docs/lock-protocol.md`.
 
+mod off_schedule;
+mod unlock;
+
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -14,6 +17,7 @@ pub(crate) use crate::lock::stored::{Record, Stored};
 use crate::lock::{
     Acquired, Before, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
 };
+pub(crate) use unlock::unlock;
 
 /// Handles a claim. `now_us` is the store's clock in epoch microseconds.
 pub(crate) fn acquire(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acquired) {
@@ -27,6 +31,9 @@ fn acquire_on_lane(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acqui
     let inst = claim.instant_ms();
     let last = state.as_ref().map_or(0, State::last);
     let mut taking_over = false;
+    if claim.is_off_schedule {
+        return off_schedule::acquire(new, state, claim, now_us);
+    }
 
     if let Some(s) = state
         .as_ref()
@@ -180,7 +187,7 @@ fn acquire_on_lane(stored: Stored, claim: &Claim, now_us: i64) -> (Stored, Acqui
 /// What the world outside may know of the last grant.
 fn before(last: &State) -> Option<Before> {
     Some(Before {
-        fire_time: DateTime::from_timestamp_millis(last.inst)?,
+        fire_time: DateTime::from_timestamp_millis(last.inst).filter(|_| last.inst > 0)?,
         spec: last.spec.clone(),
     })
 }
@@ -201,6 +208,9 @@ fn renew_on_lane(stored: Stored, grant: &Grant, now_us: i64) -> (Stored, Renewed
     let mut new = stored.at(now_ms);
     let token = grant.token.as_str();
     let state = new.parsed_state();
+    if grant.is_off_schedule {
+        return off_schedule::renew(new, state, grant, now_ms);
+    }
     // A state that says anything but "running" is what stops a delayed renewal from bringing a
     // released lock back to life.
     let ours = match (&new.state, &state) {
@@ -282,6 +292,9 @@ fn release_on_lane(
     let mut new = stored.at(now_ms);
     let token = grant.token.as_str();
     let state = new.parsed_state();
+    if grant.is_off_schedule {
+        return off_schedule::release(new, state, token);
+    }
     let answer = if new.is_locked_by(token) {
         new.lock = None;
         Released::Freed

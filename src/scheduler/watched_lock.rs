@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, LockOperation, LockResults, Observers};
 use crate::lock::{
-    Acquired, Claim, ClockOffset, Completion, Diagnosis, Grant, LastFired, Lock, Released, Renewed,
+    Acquired, Claim, ClockOffset, Completion, Diagnosis, FencingToken, Grant, LastFired, Lock,
+    Released, Renewed, Unlocked,
 };
 use crate::scheduler::health::Health;
 use crate::task::TaskName;
@@ -176,6 +177,10 @@ impl Lock for WatchedLock {
 
     async fn resume(&self, task: &TaskName) -> Result<()> {
         self.lock.resume(task).await
+    }
+
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        self.limited(self.lock.unlock(task, fence)).await?
     }
 
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {

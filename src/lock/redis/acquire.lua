@@ -1,7 +1,7 @@
 -- Claims firings: one call, n tasks, handled one after the other.
 -- KEYS  per task: lock, state
 -- ARGV  per task: token, instant_ms, ttl_s, early_ms, late_ms, keep_ms, max_attempts, owner, delay_ms
---       (-1 for none), pause_after (0 for never), spec, 1 if it has several lanes
+--       (-1 for none), pause_after (0 for never), spec, 1 if it has several lanes, 1 if off schedule
 -- reply: {now_us, {{code, n1, n2, attempt, status, owner, spec, instant}, ...}}: the last two as they were
 -- in the state before; codes in docs/lock-protocol.md
 -- state: prev|inst|fence|status|attempt|ttl_ms|ended|fails|spec|token|owner
@@ -13,7 +13,7 @@ local function digits(n)                          -- Lua would write 1.79e+15 fo
   return string.format('%.0f', n)
 end
 for i = 1, #KEYS, 2 do
-  local a = (i - 1) / 2 * 12
+  local a = (i - 1) / 2 * 13
   local lk, sk, tok, inst, ttl = KEYS[i], KEYS[i + 1], ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3]
   local early, late, keep = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6]
   local max, me, delay = tonumber(ARGV[a + 7]), ARGV[a + 8], tonumber(ARGV[a + 9])
@@ -44,7 +44,30 @@ for i = 1, #KEYS, 2 do
   -- Whether the last run died in a way that lets this claim run it again.
   local rerun = (st == 'R' or st == 'C') and att < max
   local take = false
-  if lt == tok and tonumber(li) == inst then      -- a repeat of a claim that had been granted
+  if ARGV[a + 13] == '1' then                     -- beside the schedule: the lease, and no instant
+    local ours = cur == tok
+    if cur and not ours then
+      if cur == lt then r = {4, 0, left(), att, st, lo} else r = {4, 0, left(), 0, '', ''} end
+    elseif not ours and pause > 0 and (tonumber(fl) or 0) >= pause then
+      r = {10, tonumber(fl), 0, att, st, lo}
+    elseif not ours and not redis.call('SET', lk, tok, 'NX', 'EX', ttl) then
+      r = {4, 0, redis.call('PTTL', lk), 0, '', ''}
+    else
+      local nf = math.max(1 + (tonumber(f) or 0), us)
+      if st then
+        local s, e = st, ended
+        if st == 'R' and not lanes and not ours then
+          s, e = 'C', now                         -- its lease is over, and must not come back
+        end
+        redis.call('SET', sk, table.concat({pi, li, digits(nf + 1), s, at, lms, digits(e), fl, sp,
+          lt, lo}, '|'), 'KEEPTTL')
+      else
+        redis.call('SET', sk, table.concat({'0', '0', digits(nf + 1), 'A', '0', digits(ttl * 1000),
+          '0', '0', spec, tok, me}, '|'), 'PX', keep)
+      end
+      r = {ours and 1 or 0, nf, ours and left() or ttl * 1000, 1, 'R', me}
+    end
+  elseif lt == tok and tonumber(li) == inst then      -- a repeat of a claim that had been granted
     if cur == tok then
       redis.call('SET', lk, tok, 'XX', 'KEEPTTL')   -- a write, so that WAIT has something to wait for
       r = {1, tonumber(f), left(), att, st, me}

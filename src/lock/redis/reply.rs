@@ -10,6 +10,7 @@ use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::Request;
 use crate::lock::{
     Acquired, Before, Claim, Completion, FencingToken, Grant, Holder, Released, Renewed, RunStatus,
+    Unlocked,
 };
 use crate::task::TaskName;
 
@@ -32,6 +33,7 @@ pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
         claim.pause_after.unwrap_or_default().to_string(),
         claim.spec().to_owned(),
         flag(claim.lanes() > 1),
+        flag(claim.is_off_schedule()),
     ];
     request(keys, claim.task(), claim.lane, args)
 }
@@ -39,6 +41,7 @@ pub(super) fn acquire_request(keys: &Keys, claim: &Claim) -> Request {
 pub(super) fn renew_request(keys: &Keys, grant: &Grant) -> Request {
     let mut args = grant_args(grant);
     args.push(flag(grant.lanes > 1));
+    args.push(flag(grant.is_off_schedule));
     request(keys, grant.task(), grant.lane, args)
 }
 
@@ -49,11 +52,16 @@ fn flag(is_set: bool) -> String {
 pub(super) fn release_request(keys: &Keys, grant: &Grant, completion: Completion) -> Request {
     let mut args = grant_args(grant);
     args.push(RunStatus::from(completion).letter().to_string());
+    args.push(flag(grant.is_off_schedule));
     request(keys, grant.task(), grant.lane, args)
 }
 
 pub(super) fn resume_request(keys: &Keys, task: &TaskName) -> Request {
     request(keys, task, 0, Vec::new())
+}
+
+pub(super) fn unlock_request(keys: &Keys, task: &TaskName, fence: FencingToken) -> Request {
+    request(keys, task, 0, vec![fence.to_string()])
 }
 
 pub(super) fn read_request(keys: &Keys, task: &TaskName) -> Request {
@@ -170,6 +178,21 @@ pub(super) fn released(entry: &[Value]) -> Option<Released> {
         0 => Released::Freed,
         1 => Released::WasGone,
         2 => Released::NotOwner { owner },
+        _ => return None,
+    })
+}
+
+pub(super) fn unlocked(entry: &[Value]) -> Option<Unlocked> {
+    let [code, fence] = entry else {
+        return None;
+    };
+    Some(match (int(code)?, int(fence)?) {
+        (0, _) => Unlocked::Freed,
+        (1, _) => Unlocked::NotLocked,
+        (2, 0) => Unlocked::Other { current: None },
+        (2, fence) => Unlocked::Other {
+            current: Some(FencingToken::new(u64::try_from(fence).ok()?)),
+        },
         _ => return None,
     })
 }

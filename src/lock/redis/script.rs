@@ -56,6 +56,9 @@ fn without(defence: Defence, text: &'static str, part: &str, instead: &str) -> &
 pub(super) static RESUME: LazyLock<Script> =
     LazyLock::new(|| Script::new("resume", include_str!("resume.lua")));
 
+pub(super) static UNLOCK: LazyLock<Script> =
+    LazyLock::new(|| Script::new("unlock", include_str!("unlock.lua")));
+
 /// No script: reads the states as they are. Sent where and as scripts are.
 pub(super) static READ: LazyLock<Script> = LazyLock::new(|| Script::new("read", ""));
 
