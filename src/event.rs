@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use crate::control::{Answer, By, Drift, Instance};
 use crate::error::Error;
 use crate::lock::{ClockOffset, Diagnosis, FencingToken};
 use crate::schedule::Lint;
@@ -193,6 +194,64 @@ pub enum Event {
     /// The lock's store is another one than before: replaced, or restarted. All leases are renewed
     /// at once.
     StoreChanged,
+    /// Another instance of the fleet was met.
+    InstanceJoined {
+        /// The instance.
+        instance: Arc<Instance>,
+    },
+    /// Another instance has said that it goes.
+    InstanceLeft {
+        /// The instance, as it was last.
+        instance: Arc<Instance>,
+    },
+    /// Another instance was not heard of for as long as its record lasts.
+    InstanceLost {
+        /// The instance, as it was last.
+        instance: Arc<Instance>,
+    },
+    /// A task is not the same on all instances. Announced once for each difference.
+    TaskDrifts {
+        /// In what, and who has which.
+        drift: Arc<Drift>,
+    },
+    /// This instance has taken a command, and done or refused what it asks for.
+    CommandAnswered {
+        /// The command's id.
+        command: Arc<str>,
+        /// `run`, `cancel`, `skip`, `unlock`.
+        action: &'static str,
+        /// The task, if it is about one.
+        task: Option<TaskName>,
+        /// Who asked for it, and why.
+        by: By,
+        /// What became of it.
+        answer: Arc<Answer>,
+    },
+    /// This instance was asked to take no new firings, or to take them again.
+    InstanceDrained {
+        /// Whether it takes none.
+        is_drained: bool,
+    },
+    /// A record of the fleet's store cannot be read. Announced once for each version of it.
+    RecordMalformed {
+        /// Its shelf.
+        shelf: &'static str,
+        /// Its key.
+        key: Arc<str>,
+        /// Why.
+        error: Arc<str>,
+    },
+    /// The fleet's store does not answer: what people want is followed as it was known last. Announced
+    /// once until it answers again.
+    FleetStoreDown {
+        /// The first fault.
+        error: Arc<Error>,
+    },
+    /// The fleet's store answers again.
+    FleetStoreUp {
+        /// How long it did not.
+        down_for: Duration,
+    },
     /// The scheduler takes no new firings.
     SchedulerDraining {
         /// How many runs go on.
@@ -233,6 +292,32 @@ pub struct RunFacts {
     pub lateness: Duration,
     /// Which part of the firing it does, if the task's scope is [`Sharded`](crate::Scope::Sharded).
     pub shard: Option<Shard>,
+    /// Why it began.
+    pub trigger: Trigger,
+    /// Who asked for it, if somebody did.
+    pub request: Option<Arc<RunRequest>>,
+}
+
+/// Who asked for a run beside the schedule, and what they gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunRequest {
+    /// Who, and why.
+    pub by: By,
+    /// What the run is told.
+    pub params: Option<Arc<str>>,
+    /// The id of the command.
+    pub command: Arc<str>,
+}
+
+impl RunRequest {
+    pub(crate) fn new(by: By, params: Option<Arc<str>>, command: Arc<str>) -> Self {
+        Self {
+            by,
+            params,
+            command,
+        }
+    }
 }
 
 macro_rules! words {
@@ -261,6 +346,20 @@ macro_rules! words {
 }
 
 words! {
+    /// Why a run began.
+    Trigger {
+        /// It was due.
+        Schedule = "schedule",
+        /// Somebody asked for it.
+        Manual = "manual",
+        /// It was due while nobody could run it, or while its task was paused, and is made up for.
+        CatchUp = "catch_up",
+        /// An instance that ran it before has died, or was stopped.
+        RetryOf = "retry_of",
+    }
+}
+
+words! {
     /// What an instance did with a firing.
     Decision {
         /// It ran here.
@@ -269,7 +368,8 @@ words! {
         FiredElsewhere = "fired_elsewhere",
         /// The run before it still went on, here or elsewhere.
         Overlap = "overlap",
-        /// The task was paused: too many of its runs in a row had failed.
+        /// The task was paused, as too many of its runs in a row had failed or as somebody asked for it;
+        /// or somebody asked to skip this fire time.
         Paused = "paused",
         /// It was noticed, or could have started, only later than the misfire threshold.
         Misfired = "misfired",
@@ -294,7 +394,8 @@ words! {
         Timeout = "timeout",
         /// It panicked.
         Panicked = "panicked",
-        /// A shutdown ended it, or the task's next firing, which took its place.
+        /// A shutdown ended it, or the task's next firing, which took its place, or somebody who asked
+        /// for it.
         Cancelled = "cancelled",
         /// Its lease was lost, and it was dropped.
         LeaseLost = "lease_lost",

@@ -6,6 +6,7 @@ pub mod admin;
 mod base_task;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod control;
 mod defence;
 mod error;
 mod event;
@@ -31,9 +32,15 @@ pub use tokio_cron_scheduler;
 pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;
+pub use control::{
+    Accepted, Answer, AuditEntry, AuditResult, By, ControlPlane, Drain, Drift, DriftKind, IfPaused,
+    IfRunning, Instance, Missed, Override, Pause, PauseFor, Receipt, Refusal, Refused, Rules,
+    RunNow, RunningRun, Skip, TaskFacts,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
     Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
+    RunRequest, Trigger,
 };
 #[cfg(feature = "redis")]
 pub use fleet::RedisFleet;

@@ -213,6 +213,16 @@ impl Observer for Metrics {
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
             | Event::StoreDiagnosed { .. } => {}
+            // Of the fleet: not counted yet.
+            Event::InstanceJoined { .. }
+            | Event::InstanceLeft { .. }
+            | Event::InstanceLost { .. }
+            | Event::TaskDrifts { .. }
+            | Event::CommandAnswered { .. }
+            | Event::InstanceDrained { .. }
+            | Event::RecordMalformed { .. }
+            | Event::FleetStoreDown { .. }
+            | Event::FleetStoreUp { .. } => {}
         }
     }
 }

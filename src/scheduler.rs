@@ -20,6 +20,7 @@ mod releases;
 mod shutdown;
 mod slot;
 mod spread;
+mod steering;
 mod timeline;
 mod timer;
 mod watched_lock;

@@ -238,6 +238,56 @@ impl Observer for LogObserver {
                 warn!(target: "tasklock", event = "clock.stalled", by_s = by.as_secs_f64(),
                     "Timer slept too long: suspended, stopped or blocked");
             }
+            Event::InstanceJoined { instance } => {
+                info!(target: "tasklock", event = "instance.joined", other = %instance.id,
+                    host = %instance.host, version = %instance.version,
+                    application = instance.application, "Instance joined the fleet");
+            }
+            Event::InstanceLeft { instance } => {
+                info!(target: "tasklock", event = "instance.left", other = %instance.id,
+                    "Instance left the fleet");
+            }
+            Event::InstanceLost { instance } => {
+                warn!(target: "tasklock", event = "instance.lost", other = %instance.id,
+                    host = %instance.host, running = instance.running.len(),
+                    "Instance of the fleet is not heard of any more");
+            }
+            Event::TaskDrifts { drift } => {
+                warn!(target: "tasklock", event = "schedule.drift", task = %drift.task,
+                    kind = ?drift.kind, variants = ?drift.variants,
+                    "Task is not the same on all instances");
+            }
+            Event::CommandAnswered {
+                command,
+                action,
+                task,
+                by,
+                answer,
+            } => {
+                info!(target: "tasklock", event = "command.answered", command = %command, action,
+                    task = task.as_ref().map(display), actor = by.actor(), reason = by.reason(),
+                    answer = ?answer, "Command was taken");
+            }
+            Event::InstanceDrained { is_drained: true } => {
+                info!(target: "tasklock", event = "instance.drained",
+                    "Instance takes no new firings, as it was asked to");
+            }
+            Event::InstanceDrained { is_drained: false } => {
+                info!(target: "tasklock", event = "instance.undrained",
+                    "Instance takes firings again");
+            }
+            Event::RecordMalformed { shelf, key, error } => {
+                warn!(target: "tasklock", event = "fleet.malformed", shelf, key = %key, error = %error,
+                    "A record of the fleet cannot be read");
+            }
+            Event::FleetStoreDown { error } => {
+                warn!(target: "tasklock", event = "fleet.down", error = %error,
+                    "Fleet store does not answer");
+            }
+            Event::FleetStoreUp { down_for } => {
+                info!(target: "tasklock", event = "fleet.up", down_s = down_for.as_secs_f64(),
+                    "Fleet store answers again");
+            }
             Event::SchedulerDraining { running } => {
                 info!(target: "tasklock", event = "scheduler.draining", running,
                     "Task scheduler draining");

@@ -34,6 +34,8 @@ fn run(task: &str, attempt: u32) -> RunFacts {
         started: at("2026-11-21T10:00:00.500Z"),
         lateness: Duration::from_millis(500),
         shard: None,
+        trigger: crate::event::Trigger::Schedule,
+        request: None,
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     /// By how much later than its fire time it was to start.
     pub(crate) spread: Duration,
     pub(crate) is_draining: bool,
+    /// Somebody has paused the task, or skips this fire time.
+    pub(crate) is_held_back: bool,
     pub(crate) overlap: Overlap,
     /// When the newest run of this task that goes on here started.
     pub(crate) running_since: Option<DateTime<Utc>>,
@@ -45,6 +47,9 @@ pub(crate) enum Admission {
 pub(crate) fn admit(facts: Facts) -> Admission {
     if facts.is_draining {
         return Admission::Decide(Decision::Draining);
+    }
+    if facts.is_held_back {
+        return Admission::Decide(Decision::Paused);
     }
     if facts.is_misfired {
         return Admission::Decide(Decision::Misfired);
@@ -86,6 +91,7 @@ mod tests {
             is_misfired: false,
             spread: Duration::ZERO,
             is_draining: false,
+            is_held_back: false,
             overlap: Overlap::Skip,
             running_since: None,
             running: 0,
@@ -150,6 +156,16 @@ mod tests {
                 Admission::Decide(Decision::Draining),
             ),
         ];
+        let held_back = Facts {
+            is_held_back: true,
+            ..late
+        };
+        assert_eq!(admit(held_back), Admission::Decide(Decision::Paused));
+        let draining = Facts {
+            is_draining: true,
+            ..held_back
+        };
+        assert_eq!(admit(draining), Admission::Decide(Decision::Draining));
         for (facts, expected) in table {
             assert_eq!(admit(facts), expected, "{facts:?}");
         }

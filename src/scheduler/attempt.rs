@@ -17,6 +17,9 @@ use crate::time::Clock;
 
 pub(crate) type Body = Pin<Box<dyn Future<Output = TaskResult> + Send>>;
 
+/// How often a run that was asked to end is looked at.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// When an attempt is made to end; monotonic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -46,7 +49,7 @@ pub(crate) async fn guard(
     let mut cancelled = pin!(control.cancelled());
     let mut alarm: Option<Pin<Box<tokio::time::Sleep>>> = None;
     let mut rings_at = None;
-    let mut drop_at: Option<Duration> = None;
+    let mut asked_at: Option<Duration> = None;
 
     poll_fn(move |cx| {
         let mut looks = defence::holds(Defence::LookBeforePoll);
@@ -60,8 +63,8 @@ pub(crate) async fn guard(
                 control.cancel(CancelReason::Timeout);
             }
             if let Some(reason) = control.reason() {
-                let at = *drop_at.get_or_insert(now.saturating_add(limits.cancel_grace));
-                if now >= at {
+                let asked_at = *asked_at.get_or_insert(now);
+                if now >= asked_at.saturating_add(grace(control, limits)) {
                     return Poll::Ready(drop_body(&mut body, reason));
                 }
             }
@@ -70,9 +73,14 @@ pub(crate) async fn guard(
                 return Poll::Ready(judge(end, lease, control, clock, limits));
             }
 
+            let ends_at = asked_at.map(|at| {
+                let drop_at = at.saturating_add(grace(control, limits));
+                // Somebody may give it less time yet.
+                drop_at.min(now.saturating_add(PATIENCE))
+            });
             let wake_at = lease
                 .trusted_until()
-                .min(drop_at.unwrap_or(limits.timeout_at));
+                .min(ends_at.unwrap_or(limits.timeout_at));
             if rings_at != Some(wake_at) {
                 rings_at = Some(wake_at);
                 let wait = wake_at.saturating_sub(clock.monotonic());
@@ -88,13 +96,18 @@ pub(crate) async fn guard(
                 alarm = Some(Box::pin(tokio::time::sleep(Duration::from_millis(1))));
             }
             let is_lost = lost.as_mut().poll(cx).is_ready();
-            let is_asked = drop_at.is_none() && cancelled.as_mut().poll(cx).is_ready();
+            let is_asked = asked_at.is_none() && cancelled.as_mut().poll(cx).is_ready();
             if !(has_rung || is_lost || is_asked) {
                 return Poll::Pending;
             }
         }
     })
     .await
+}
+
+/// How long a run may take to end that was asked to.
+fn grace(control: &RunControl, limits: Limits) -> Duration {
+    control.grace().unwrap_or(limits.cancel_grace)
 }
 
 /// Polls the task's future. `None` while it is not ready; its panics are ends like others.

@@ -35,6 +35,7 @@ pub struct SchedulerBuilder {
     shutdown_grace: Duration,
     wait_for_lock: Duration,
     instance: Option<String>,
+    application: Option<String>,
     clock: Arc<dyn Clock>,
     engine: TimerEngine,
 }
@@ -44,7 +45,6 @@ pub struct SchedulerBuilder {
 pub(crate) struct Settings {
     pub(crate) lock: Arc<dyn Lock>,
     /// Where the fleet meets, if it does.
-    #[expect(dead_code)] // until the engine follows it
     pub(crate) fleet: Option<Arc<dyn FleetStore>>,
     pub(crate) observers: Observers,
     pub(crate) timezone: Tz,
@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) shutdown_grace: Duration,
     pub(crate) wait_for_lock: Duration,
     pub(crate) instance: Arc<str>,
+    pub(crate) host: String,
+    pub(crate) application: Option<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) engine: TimerEngine,
 }
@@ -73,6 +75,7 @@ impl SchedulerBuilder {
             shutdown_grace: Duration::from_secs(20),
             wait_for_lock: Duration::ZERO,
             instance: None,
+            application: None,
             clock: Arc::new(SystemClock),
             engine: TimerEngine::default(),
         }
@@ -172,6 +175,13 @@ impl SchedulerBuilder {
         self
     }
 
+    /// The version of the application, for people who look at the instances of a fleet: one line of up
+    /// to 64 characters. Default: not said.
+    pub fn application_version(mut self, version: impl Into<String>) -> Self {
+        self.application = Some(version.into());
+        self
+    }
+
     /// Where the time comes from. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -227,6 +237,14 @@ impl SchedulerBuilder {
                 "group {name:?} may have 0 runs: give it at least 1"
             ));
         }
+        if let Some(version) = &self.application
+            && (version.chars().any(char::is_control) || !(1..=64).contains(&version.len()))
+        {
+            return refuse(format!(
+                "application_version {:?} is not one line of 1 to 64 bytes",
+                version.chars().take(80).collect::<String>()
+            ));
+        }
         let random = random_bits()?;
         let instance = match self.instance {
             None => default_instance(random),
@@ -254,6 +272,8 @@ impl SchedulerBuilder {
             shutdown_grace: self.shutdown_grace,
             wait_for_lock: self.wait_for_lock,
             instance,
+            host: host(),
+            application: self.application,
             clock: self.clock,
             engine: self.engine,
         };
@@ -263,8 +283,8 @@ impl SchedulerBuilder {
     }
 }
 
-/// `host:pid:random`, the host cut so that all of it fits into 64 bytes.
-fn default_instance(random: u128) -> String {
+/// The host's name, in up to 40 visible characters.
+fn host() -> String {
     #[cfg(unix)]
     let host = rustix::system::uname()
         .nodename()
@@ -272,11 +292,15 @@ fn default_instance(random: u128) -> String {
         .into_owned();
     #[cfg(not(unix))]
     let host = std::env::var("COMPUTERNAME").unwrap_or_default();
-    let host: String = host
-        .chars()
+    host.chars()
         .filter(|c| c.is_ascii_graphic() && *c != '|')
         .take(40)
-        .collect();
+        .collect()
+}
+
+/// `host:pid:random`, the host cut so that all of it fits into 64 bytes.
+fn default_instance(random: u128) -> String {
+    let host = host();
     let host = if host.is_empty() { "host" } else { &host };
     format!("{host}:{}:{:08x}", std::process::id(), random as u32)
 }
@@ -295,6 +319,7 @@ impl fmt::Debug for SchedulerBuilder {
             .field("shutdown_grace", &self.shutdown_grace)
             .field("wait_for_lock", &self.wait_for_lock)
             .field("instance", &self.instance)
+            .field("application", &self.application)
             .field("engine", &self.engine)
             .finish_non_exhaustive()
     }

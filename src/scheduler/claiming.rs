@@ -26,5 +26,8 @@ mod line;
 mod startup;
 
 pub(crate) use after::plan_next;
+pub(crate) use claim::off_schedule;
 pub(crate) use give_back::take_back;
-pub(crate) use line::{Firing, claim_those_ready, claim_together, dispatch, next_in_line, settle};
+pub(crate) use line::{
+    Firing, Manual, claim_those_ready, claim_together, dispatch, next_in_line, settle,
+};

@@ -26,6 +26,7 @@ use crate::scheduler::peers::Peers;
 use crate::scheduler::registry::{Entry, Registry};
 use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
+use crate::scheduler::steering::{self, Steering};
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
 use crate::task::CancelReason;
@@ -51,6 +52,7 @@ pub(crate) struct Engine {
     pub(crate) lead: Lead,
     pub(crate) peers: Peers,
     pub(crate) gates: Gates,
+    pub(crate) steering: Steering,
     /// How often the timer has computed all fire times anew, from a clock that was set back far.
     pub(crate) corrections: AtomicU64,
     // Held to push or to take.
@@ -92,6 +94,7 @@ impl Engine {
         let renewer = Renewer::new(lock.clone(), settings.clock.clone(), random);
         let lead = Lead::new(settings.lead);
         let peers = Peers::new(&settings.instance);
+        let steering = Steering::new(settings.fleet.clone());
         Arc::new(Self {
             settings,
             registry: Registry::default(),
@@ -105,6 +108,7 @@ impl Engine {
             lead,
             peers,
             gates: Gates::default(),
+            steering,
             corrections: AtomicU64::new(0),
             limits: Limits::new(most, groups, changed.clone()),
             changed,
@@ -205,6 +209,7 @@ impl Engine {
         this.wait_for_lock().await?;
         this.diagnose().await;
         let known = this.last_fired().await?;
+        steering::read_rules(this).await;
         let alarm = alarm::set_up(&this.settings).await?;
         let timer = Timer::new(this.clone(), known, alarm.slack());
         std::mem::forget(undo);
@@ -239,6 +244,7 @@ impl Engine {
             }
         });
         tokio::spawn(timer::run(timer, alarm));
+        steering::run(this);
         Ok(())
     }
 
@@ -328,6 +334,7 @@ impl Engine {
                 self.decide(&firing.entry, firing.fire_time, Decision::Draining, None);
             }
         }
+        self.steering.abandon();
         self.aborting.cancel();
         self.claims.close();
         self.runs.close();

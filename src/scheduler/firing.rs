@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Instrument;
 
-use crate::event::{Decision, Event, LeaseLoss, Outcome, RunFacts};
+use crate::event::{Decision, Event, LeaseLoss, Outcome, RunFacts, Trigger};
 use crate::lock::lease::Lease;
 use crate::lock::{Claim, Completion, FencingToken, Grant, Token};
 use crate::scheduler::admit;
@@ -28,24 +28,19 @@ use crate::time::Clock;
 /// Starts the run of a firing without asking the lock: on each instance, or because the store is
 /// down. Returns at once.
 pub(crate) fn start_unlocked(engine: &Arc<Engine>, firing: &Firing) {
+    let lease = unlocked(engine, &firing.entry, firing.fire_time);
+    start(engine, firing, lease);
+}
+
+/// A lease of nobody's lock.
+pub(crate) fn unlocked(engine: &Engine, entry: &Entry, fire_time: DateTime<Utc>) -> Lease {
     let now = engine.settings.clock.now();
     let token = Token::from_bits(engine.random());
-    let Firing {
-        entry, fire_time, ..
-    } = firing;
-    let claim = Claim::new(
-        entry.key.clone(),
-        *fire_time,
-        token,
-        &engine.settings.instance,
-    );
+    let instance = &engine.settings.instance;
+    let claim = Claim::new(entry.key.clone(), fire_time, token, instance);
     let fence = FencingToken::new(now.timestamp_micros().unsigned_abs());
     let ttl = entry.policy.lease_ttl;
-    start(
-        engine,
-        firing,
-        Lease::unlocked(Grant::new(&claim, fence, 1, ttl)),
-    );
+    Lease::unlocked(Grant::new(&claim, fence, 1, ttl))
 }
 
 /// To be called once runs have been started from this thread: it takes the last of them up next, and
@@ -101,13 +96,21 @@ impl Run {
         let grant = lease.grant();
         let facts = RunFacts {
             task: entry.name.clone(),
-            run_id: RunId::new(starts_at, engine.random()),
+            run_id: firing.manual.as_ref().map_or_else(
+                || RunId::new(starts_at, engine.random()),
+                |manual| manual.run_id,
+            ),
             fire_time: *fire_time,
             attempt: grant.attempt(),
             fencing_token: grant.fencing_token(),
             started: starts_at,
             lateness: Duration::ZERO,
             shard: entry.shard,
+            trigger: match firing.trigger {
+                Trigger::Schedule if grant.attempt() > 1 => Trigger::RetryOf,
+                trigger => trigger,
+            },
+            request: firing.manual.as_ref().map(|manual| manual.request.clone()),
         };
         Self {
             engine: engine.clone(),
@@ -133,9 +136,12 @@ impl Run {
                 control: self.control.clone(),
                 is_reported: self.is_reported.clone(),
             });
-            slot.leave(self.facts.fire_time);
+            if self.facts.trigger != Trigger::Manual {
+                slot.leave(self.facts.fire_time);
+            }
             slot.has_waiting()
         };
+        self.engine.steering.note_start(&self.facts, &self.control);
         if !self.is_rerun {
             let fire_time = self.facts.fire_time;
             self.engine
@@ -154,6 +160,8 @@ impl Run {
             attempt,
             fencing_token,
             shard,
+            trigger,
+            request,
             ..
         } = &self.facts;
         tracing::info_span!(
@@ -166,7 +174,8 @@ impl Run {
             task.name = %task,
             task.run_id = %run_id,
             task.shard = shard.map(tracing::field::display),
-            task.trigger = "schedule",
+            task.trigger = trigger.as_str(),
+            task.actor = request.as_ref().map(|request| request.by.actor()),
             task.attempt = attempt,
             task.lock.fencing_token = fencing_token.get(),
             task.outcome = tracing::field::Empty,
@@ -213,6 +222,7 @@ impl Run {
                 at,
             });
         }
+        self.engine.steering.note_end(self.facts.run_id);
         self.entry
             .slot()
             .finish_run(self.facts.run_id, outcome, at, took);
@@ -317,6 +327,15 @@ impl Run {
             End::Cancelled(CancelReason::Replaced) => {
                 let text = "cancelled: its next firing takes its place".to_owned();
                 (Outcome::Cancelled, Completion::Cancelled, Some(text))
+            }
+            End::Cancelled(CancelReason::Requested) => {
+                let text = "cancelled, as somebody asked for it".to_owned();
+                // A run that was cancelled is run again elsewhere, under `Recovery::Rerun`.
+                let completion = match self.entry.reruns() {
+                    true => Completion::Failed,
+                    false => Completion::Cancelled,
+                };
+                (Outcome::Cancelled, completion, Some(text))
             }
             End::Cancelled(CancelReason::LeaseLost) => {
                 let now = self.engine.settings.clock.monotonic();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use crate::control::{ControlPlane, Rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Outcome, RunFacts};
 use crate::lock::Lock;
@@ -82,6 +83,30 @@ impl SchedulerHandle {
             self.engine.lock.resume(&entry.key).await?;
         }
         Ok(())
+    }
+
+    /// The control of the fleet, if the scheduler has a store for it. It works on after the scheduler has
+    /// stopped.
+    pub fn control(&self) -> Option<ControlPlane> {
+        let store = self.engine.steering.store.clone()?;
+        let clock = self.engine.settings.clock.clone();
+        Some(ControlPlane::with_clock(store, clock))
+    }
+
+    /// What this instance follows: pauses, skips, overrides, drains. What it knew last, while the
+    /// fleet's store is away.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.engine.steering.rules()
+    }
+
+    /// Whether this instance takes no new firings, as somebody asked for it.
+    pub fn is_drained(&self) -> bool {
+        self.engine.steering.is_drained()
+    }
+
+    /// How many records of the fleet could not be read so far.
+    pub fn malformed_records(&self) -> u64 {
+        self.engine.steering.malformed()
     }
 
     /// One task.

@@ -61,6 +61,16 @@ impl Limits {
         self.most.is_some() || group.is_some()
     }
 
+    /// Whether a run could start now, if its task is in that group or in none.
+    pub(crate) fn has_room(&self, group: Option<&str>) -> bool {
+        let state = self.state();
+        let in_group = group.and_then(|group| {
+            let used = state.in_group.get(group).copied().unwrap_or_default();
+            self.groups.get(group).map(|most| used < *most)
+        });
+        self.most.is_none_or(|most| state.running < most) && in_group.unwrap_or(true)
+    }
+
     /// Gives a firing its permit, if it has none and there is one. Whether it has one now.
     pub(crate) fn reserve(self: &Arc<Self>, firing: &mut Firing) -> bool {
         if firing.permit.is_none() {

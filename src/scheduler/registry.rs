@@ -253,6 +253,22 @@ impl Registry {
             .clone()
     }
 
+    /// The first `most` of them.
+    pub(crate) fn first(&self, most: usize) -> Vec<Arc<Entry>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.entries.iter().take(most).cloned().collect()
+    }
+
+    /// A task, or its parts.
+    pub(crate) fn named(&self, name: &TaskName) -> Vec<Arc<Entry>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        if !inner.names.contains(name) {
+            return Vec::new();
+        }
+        let is_meant = |entry: &&Arc<Entry>| entry.name == *name;
+        inner.entries.iter().filter(is_meant).cloned().collect()
+    }
+
     /// How many tasks there are; parts do not count.
     pub(crate) fn len(&self) -> usize {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -101,6 +101,7 @@ impl Engine {
             let _ = self.change_state(&early, to);
         }
 
+        self.steering.tell();
         self.go_quiet().await;
         let running = self.running();
         if was_running {
@@ -120,6 +121,8 @@ impl Engine {
 
         self.clean_ups.close();
         let _ = tokio::time::timeout(TIDY_UP, self.clean_ups.wait()).await;
+
+        self.steering.end().await;
 
         let names = |runs: &[RunFacts]| runs.iter().map(|r| r.task.to_string()).collect::<Vec<_>>();
         let is_in = |run: &RunFacts, list: &[RunFacts]| list.iter().any(|r| r.run_id == run.run_id);

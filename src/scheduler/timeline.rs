@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::control::Overridden;
 use crate::schedule::Schedule;
 use crate::task::Misfire;
 
@@ -64,9 +65,36 @@ const MOST_COUNTED: u64 = 1000;
 /// How many firings of one task that are found due together are kept, unless its policy wants more.
 const MOST_FRESH: usize = 2;
 
+/// When a task is due: as its code says, or for a while as somebody else does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timetable<'a> {
+    code: &'a Schedule,
+    over: Option<&'a Overridden>,
+}
+
+impl<'a> Timetable<'a> {
+    pub(crate) fn new(code: &'a Schedule, over: Option<&'a Overridden>) -> Self {
+        Self { code, over }
+    }
+
+    pub(crate) fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.over {
+            Some(over) => over.next_after(self.code, after),
+            None => self.code.next_after(after),
+        }
+    }
+
+    fn prev_before(&self, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.over {
+            Some(over) => over.prev_before(self.code, before),
+            None => self.code.prev_before(before),
+        }
+    }
+}
+
 /// Finds what is due of one task whose next fire time was `first`.
 pub(crate) fn due(
-    schedule: &Schedule,
+    schedule: Timetable<'_>,
     first: DateTime<Utc>,
     now: DateTime<Utc>,
     misfire_threshold: Duration,
@@ -120,7 +148,7 @@ impl Due {
 /// The first of the `most` newest fire times after `after` and up to `now`; if there are fewer, the
 /// first of these.
 fn newest(
-    schedule: &Schedule,
+    schedule: Timetable<'_>,
     most: usize,
     after: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -151,7 +179,13 @@ mod tests {
 
     fn due_under(misfire: Misfire, spec: &str, first: i64, now: i64) -> Due {
         let (schedule, minute) = (spec.parse().unwrap(), Duration::from_secs(60));
-        due(&schedule, at(first), at(now), minute, misfire)
+        due(
+            Timetable::new(&schedule, None),
+            at(first),
+            at(now),
+            minute,
+            misfire,
+        )
     }
 
     #[test]

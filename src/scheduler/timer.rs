@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::event::{Decision, Event};
+use crate::event::{Decision, Event, Trigger};
 use crate::lock::LastFired;
 use crate::scheduler::alarm::Alarm;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
-use crate::scheduler::timeline::{self, Timeline};
+use crate::scheduler::timeline::{self, Timeline, Timetable};
 use crate::task::{Policy, TaskName};
 
 use fire_time::{first_fire_time, jitter};
@@ -65,6 +65,8 @@ struct Known {
     /// The fire time whose run had not ended when the scheduler started, to be run again if its
     /// instance died.
     unfinished: Option<DateTime<Utc>>,
+    /// The last fire time that was handed on.
+    fired: Option<DateTime<Utc>>,
 }
 
 impl Known {
@@ -123,11 +125,14 @@ impl Timer {
     /// Puts a task into the timeline.
     fn adopt(&mut self, entry: Arc<Entry>, last: Option<LastFired>, now: DateTime<Utc>) {
         let unfinished = entry.unfinished(last.as_ref());
-        let next = first_fire_time(&entry, last, now);
+        let over = self.engine.steering.overridden(&entry);
+        let timetable = Timetable::new(&entry.schedule, over.as_ref());
+        let next = first_fire_time(&entry, timetable, last, now);
         self.tasks.push(Known {
             entry,
             next: None,
             unfinished,
+            fired: None,
         });
         self.set_next(self.tasks.len() - 1, next);
     }
@@ -212,6 +217,7 @@ impl Timer {
                 self.timeline.insert(start, task);
             }
         }
+        self.take_replans(look.now);
         claiming::claim_those_ready(&self.engine);
         claiming::dispatch(&self.engine, firings);
         let lead = self.lead(look.now);
@@ -256,6 +262,26 @@ impl Timer {
         }
     }
 
+    /// Plans tasks anew that somebody gave another schedule, or their own one back.
+    fn take_replans(&mut self, now: DateTime<Utc>) {
+        let replans = self.engine.steering.take_replans();
+        if replans.is_empty() {
+            return;
+        }
+        for task in 0..self.tasks.len() {
+            let Some(Known { entry, fired, .. }) = self.tasks.get(task) else {
+                continue;
+            };
+            if !replans.contains(&entry.name) || entry.depends_on_runs() || entry.is_driven {
+                continue;
+            }
+            let over = self.engine.steering.overridden(entry);
+            let timetable = Timetable::new(&entry.schedule, over.as_ref());
+            let next = timetable.next_after(fired.map_or(now, |fired| fired.max(now)));
+            self.set_next(task, next);
+        }
+    }
+
     /// Puts tasks into the timeline whose time has come, as somebody outside says.
     fn take_nudges(&mut self, now: DateTime<Utc>) {
         let nudged = self.engine.nudges.take();
@@ -277,6 +303,7 @@ impl Timer {
             entry,
             next,
             unfinished,
+            fired,
         }) = self.tasks.get_mut(task)
         else {
             return;
@@ -295,9 +322,12 @@ impl Timer {
         let is_ahead = self.last_look.is_some_and(|look| start > look.now);
         let late = start - fire_time;
         let mut first = fire_time;
+        *fired = Some(fire_time);
+        let over = self.engine.steering.overridden(&entry);
+        let timetable = Timetable::new(&entry.schedule, over.as_ref());
         if unfinished.is_some() && !is_ahead {
             firings.push(Firing::unfinished(entry.clone(), fire_time));
-            match entry.schedule.next_after(fire_time) {
+            match timetable.next_after(fire_time) {
                 Some(next) => first = next,
                 None => return self.set_next(task, None),
             }
@@ -307,13 +337,7 @@ impl Timer {
             misfire_threshold,
             ..
         } = *entry.policy;
-        let due = timeline::due(
-            &entry.schedule,
-            first,
-            now - late,
-            misfire_threshold,
-            misfire,
-        );
+        let due = timeline::due(timetable, first, now - late, misfire_threshold, misfire);
         if let Some((count, fire_time)) = due.passed {
             self.engine.announce(&Event::FiringDecided {
                 task: entry.name.clone(),
@@ -323,8 +347,17 @@ impl Timer {
                 holder: None,
             });
         }
+        if let (Some(last), Some(known)) = (due.fresh.last(), self.tasks.get_mut(task)) {
+            known.fired = Some(*last);
+        }
+        // By so much a look may be late without anything being wrong.
+        let usual = TimeDelta::from_std(LONGEST_SLEEP + self.slack).unwrap_or_default();
         firings.extend(due.fresh.into_iter().map(|t| match is_ahead {
             true => Firing::ahead(entry.clone(), t, start),
+            false if t + late + usual < now => Firing {
+                trigger: Trigger::CatchUp,
+                ..Firing::new(entry.clone(), t)
+            },
             false => Firing::new(entry.clone(), t),
         }));
         self.set_next(task, due.next);

@@ -1,12 +1,13 @@
 //! What a run knows about itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::event::RunFacts;
+use crate::event::{RunFacts, Trigger};
 use crate::lock::FencingToken;
 use crate::task::{RunId, Shard};
 
@@ -35,6 +36,8 @@ pub enum CancelReason {
     Shutdown,
     /// The task's next firing is due, and takes its place: [`Overlap::Replace`](crate::Overlap).
     Replaced,
+    /// Somebody asked for it: [`ControlPlane::cancel`](crate::ControlPlane::cancel).
+    Requested,
 }
 
 impl RunContext {
@@ -82,6 +85,21 @@ impl RunContext {
         self.facts.run.shard
     }
 
+    /// Why the run began: its schedule, or somebody who asked for it.
+    pub fn trigger(&self) -> Trigger {
+        self.facts.run.trigger
+    }
+
+    /// Who asked for this run, if somebody did.
+    pub fn actor(&self) -> Option<&str> {
+        Some(self.facts.run.request.as_ref()?.by.actor())
+    }
+
+    /// What whoever asked for this run tells it: [`RunNow::params`](crate::RunNow::params).
+    pub fn params(&self) -> Option<&str> {
+        self.facts.run.request.as_ref()?.params.as_deref()
+    }
+
     /// When the timeout will cancel this run, by this instance's clock.
     pub fn deadline(&self) -> DateTime<Utc> {
         self.facts.deadline
@@ -110,6 +128,8 @@ impl RunContext {
 pub(crate) struct RunControl {
     token: CancellationToken,
     reason: Arc<AtomicU8>,
+    /// How long it may take to end, in milliseconds, if somebody has said so.
+    grace_ms: Arc<AtomicU64>,
 }
 
 impl RunControl {
@@ -117,6 +137,7 @@ impl RunControl {
         Self {
             token: CancellationToken::new(),
             reason: Arc::new(AtomicU8::new(0)),
+            grace_ms: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 
@@ -126,6 +147,7 @@ impl RunControl {
             CancelReason::LeaseLost => 2,
             CancelReason::Shutdown => 3,
             CancelReason::Replaced => 4,
+            CancelReason::Requested => 5,
         };
         // Only the first reason is kept; the token follows it, so that whoever sees the token
         // cancelled also sees why.
@@ -135,12 +157,31 @@ impl RunControl {
         self.token.cancel();
     }
 
+    /// Asks it to end because somebody wants that, and says how long it may take.
+    pub(crate) fn request_end(&self, grace: Option<Duration>) {
+        if let Some(grace) = grace {
+            let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+            // The shortest that was asked for stays.
+            self.grace_ms.fetch_min(ms, Ordering::AcqRel);
+        }
+        self.cancel(CancelReason::Requested);
+    }
+
+    /// How long it may take to end, if somebody has said so.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        match self.grace_ms.load(Ordering::Acquire) {
+            u64::MAX => None,
+            ms => Some(Duration::from_millis(ms)),
+        }
+    }
+
     pub(crate) fn reason(&self) -> Option<CancelReason> {
         match self.reason.load(Ordering::Acquire) {
             1 => Some(CancelReason::Timeout),
             2 => Some(CancelReason::LeaseLost),
             3 => Some(CancelReason::Shutdown),
             4 => Some(CancelReason::Replaced),
+            5 => Some(CancelReason::Requested),
             _ => None,
         }
     }

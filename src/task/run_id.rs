@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
+use crate::error::{Error, ErrorKind};
+
 /// The id of one run: a ULID, 26 characters that sort by the time the run began.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(ulid::Ulid);
@@ -14,6 +16,21 @@ impl RunId {
             now.timestamp_millis().unsigned_abs(),
             random,
         ))
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let id = ulid::Ulid::from_string(text)
+            .ok()
+            .filter(|_| text.len() == 26);
+        id.map(Self).ok_or_else(|| {
+            let shown: String = text.chars().take(40).collect();
+            let text = format!("{shown:?} is no id of a run: 26 letters and digits");
+            Error::new(ErrorKind::InvalidConfig, text)
+        })
     }
 }
 

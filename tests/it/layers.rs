@@ -11,6 +11,7 @@ const DOMAIN: &[&str] = &["defence", "error", "random", "schedule", "time"];
 const CONTRACTS: &[&str] = &[
     "task",
     "base_task",
+    "control",
     "event",
     "fleet",
     "lock",
@@ -28,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("time", &[]),
     ("task", &[DOMAIN, CONTRACTS]),
     ("base_task", &[DOMAIN, CONTRACTS]),
+    ("control", &[DOMAIN, CONTRACTS]),
     ("event", &[DOMAIN, CONTRACTS]),
     ("fleet", &[DOMAIN, CONTRACTS]),
     ("fleet/memory", &[DOMAIN, CONTRACTS]),

@@ -62,7 +62,7 @@ for i = 1, #KEYS, 2 do
         redis.call('SET', sk, table.concat({pi, li, digits(nf + 1), s, at, lms, digits(e), fl, sp,
           lt, lo}, '|'), 'KEEPTTL')
       else
-        redis.call('SET', sk, table.concat({'0', '0', digits(nf + 1), 'A', '0', digits(ttl * 1000),
+        redis.call('SET', sk, table.concat({'0', '0', digits(nf + 1), 'S', '0', digits(ttl * 1000),
           '0', '0', spec, tok, me}, '|'), 'PX', keep)
       end
       r = {ours and 1 or 0, nf, ours and left() or ttl * 1000, 1, 'R', me}

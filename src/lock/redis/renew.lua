@@ -39,7 +39,7 @@ for i = 1, #KEYS, 2 do
   -- The store lost its data: bring the state back, also over that of a run of an earlier instant.
   if off then                                     -- no instant is brought back, only the fencing token
     if r[1] < 2 and not v[2] then
-      redis.call('SET', sk, table.concat({'0', '0', string.format('%.0f', fence + 1), 'A', '0',
+      redis.call('SET', sk, table.concat({'0', '0', string.format('%.0f', fence + 1), 'S', '0',
         string.format('%.0f', ttl * 1000), '0', '0', ARGV[a + 8], tok, ARGV[a + 7]}, '|'), 'PX', ARGV[a + 5])
     end
   elseif r[1] < 2 and not v[2] or r[1] == 1 and other and tonumber(last) < tonumber(ARGV[a + 2]) then

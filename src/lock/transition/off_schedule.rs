@@ -90,13 +90,13 @@ pub(super) fn release(mut new: Stored, state: Option<State>, token: &str) -> (St
     (new, Released::NotOwner { owner })
 }
 
-/// A state that knows of no instant, only of the fencing token.
+/// A state that knows of no instant, only of the fencing token, and of nothing to be made up for.
 fn unmarked(grant: &Grant) -> State {
     State {
         prev: 0,
         inst: 0,
         fence: grant.fencing_token.get() + 1,
-        status: RunStatus::Abandoned,
+        status: RunStatus::Succeeded,
         attempt: 0,
         ttl_ms: millis(grant.ttl).unsigned_abs(),
         ended: 0,

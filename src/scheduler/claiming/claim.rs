@@ -13,6 +13,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How late a firing may be claimed that cannot be missed.
 const LONGEST_WAIT: Duration = Duration::from_secs(8 * 86_400);
 
+/// How late one may be claimed that a pause has held back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(32 * 86_400);
+
 /// What a claim would be answered by what the lock remembers, if that settles it.
 pub(super) fn taken(claim: &Claim, last: LastFired) -> Option<Acquired> {
     let fire_time = last.fire_time?;
@@ -31,7 +34,10 @@ pub(super) fn taken(claim: &Claim, last: LastFired) -> Option<Acquired> {
 pub(super) fn claim(engine: &Engine, firing: &Firing) -> Claim {
     let entry = &firing.entry;
     let token = Token::from_bits(engine.random());
-    let late = entry.longest_patience().min(LONGEST_WAIT) + CLOCK_TOLERANCE;
+    let late = match firing.is_made_up() {
+        true => LONGEST_PAUSE,
+        false => entry.longest_patience().min(LONGEST_WAIT),
+    } + CLOCK_TOLERANCE;
     let instance = &engine.settings.instance;
     let claim = Claim::new(entry.key.clone(), firing.fire_time, token, instance)
         .with_ttl(entry.policy.lease_ttl)
@@ -64,5 +70,24 @@ pub(super) fn next_lane(open: &Open) -> Option<u32> {
     match open.firing.entry.policy.overlap {
         Overlap::Allow(lanes) => Some(open.claim.lane() + 1).filter(|lane| *lane < lanes),
         _ => None,
+    }
+}
+
+/// What is claimed for a run that somebody asked for: the lease, and no instant.
+pub(crate) fn off_schedule(engine: &Engine, firing: &Firing, is_if_paused: bool) -> Claim {
+    let entry = &firing.entry;
+    let token = Token::from_bits(engine.random());
+    let instance = &engine.settings.instance;
+    let claim = Claim::new(entry.key.clone(), firing.fire_time, token, instance)
+        .with_ttl(entry.policy.lease_ttl)
+        .with_spec(&entry.fingerprint)
+        .with_off_schedule();
+    let claim = match entry.policy.overlap {
+        Overlap::Allow(lanes) => claim.with_lanes(lanes),
+        _ => claim,
+    };
+    match entry.policy.pause_after.filter(|_| !is_if_paused) {
+        Some(failures) => claim.with_pause_after(failures),
+        None => claim,
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::defence::{self, Defence};
 use crate::error::Error;
-use crate::event::{Decision, Event};
+use crate::event::{Decision, Event, RunRequest, Trigger};
 use crate::lock::Acquired;
 use crate::scheduler::admit::{self, Admission, Facts};
 use crate::scheduler::claiming::after;
@@ -18,7 +18,7 @@ use crate::scheduler::limits::Permit;
 use crate::scheduler::peers::Turns;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::{Hold, Slot, Waiting};
-use crate::task::{OnStoreDown, Recovery, Scope};
+use crate::task::{OnStoreDown, Recovery, RunId, Scope};
 
 /// One occurrence of a task.
 #[derive(Debug, Clone)]
@@ -37,6 +37,17 @@ pub(crate) struct Firing {
     pub(crate) starts_at: Option<DateTime<Utc>>,
     /// Its place among the runs that may go on at once; it needs one to be claimed.
     pub(crate) permit: Option<Arc<Permit>>,
+    /// Why it runs, if not as it is due.
+    pub(crate) trigger: Trigger,
+    /// It is no firing of the schedule: somebody asked for it, under this id.
+    pub(crate) manual: Option<Arc<Manual>>,
+}
+
+/// A run that somebody asked for.
+#[derive(Debug)]
+pub(crate) struct Manual {
+    pub(crate) run_id: RunId,
+    pub(crate) request: Arc<RunRequest>,
 }
 
 impl Firing {
@@ -50,6 +61,8 @@ impl Firing {
             is_local: false,
             starts_at: None,
             permit: None,
+            trigger: Trigger::Schedule,
+            manual: None,
         }
     }
 
@@ -71,6 +84,30 @@ impl Firing {
             is_unfinished: true,
             ..Self::new(entry, fire_time)
         }
+    }
+
+    /// The last one that a pause held back, to be made up for: it was decided then.
+    pub(crate) fn made_up(entry: Arc<Entry>, fire_time: DateTime<Utc>) -> Self {
+        Self {
+            is_rerun: true,
+            trigger: Trigger::CatchUp,
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    /// One that somebody asked for, beside the schedule.
+    pub(crate) fn manual(entry: Arc<Entry>, fire_time: DateTime<Utc>, manual: Manual) -> Self {
+        Self {
+            is_rerun: true,
+            trigger: Trigger::Manual,
+            manual: Some(Arc::new(manual)),
+            ..Self::new(entry, fire_time)
+        }
+    }
+
+    /// Whether it makes up for what a pause has held back.
+    pub(crate) fn is_made_up(&self) -> bool {
+        self.is_rerun && self.trigger == Trigger::CatchUp
     }
 
     /// One that waited for those before it.
@@ -129,6 +166,9 @@ impl Firing {
     }
 
     pub(super) fn is_misfired(&self, now: DateTime<Utc>) -> bool {
+        if self.is_made_up() {
+            return false;
+        }
         let Self { entry, since, .. } = self;
         let is_over = admit::lateness(self.fire_time, now) > entry.longest_patience();
         let is_late = admit::lateness(*since, now) > entry.patience();
@@ -167,10 +207,14 @@ fn admit_firing(engine: &Engine, firing: &Firing) -> bool {
         let runs_here = !slot.running.is_empty();
         let may_claim = match admit::admit(facts(engine, firing, &slot)) {
             Admission::Decide(decision) => {
-                decided.push((*fire_time, decision));
+                if !firing.is_made_up() {
+                    decided.push((*fire_time, decision));
+                }
                 false
             }
             Admission::Claim if slot.try_front(*fire_time) => true,
+            // What goes on or waits here is newer.
+            _ if firing.is_made_up() => false,
             admission @ (Admission::Claim | Admission::Wait | Admission::Replace) => {
                 if admission == Admission::Replace {
                     slot.replace_running();
@@ -199,7 +243,9 @@ fn facts(engine: &Engine, firing: &Firing, slot: &Slot) -> Facts {
         fire_time: firing.fire_time,
         is_misfired: firing.is_misfired(engine.settings.clock.now()),
         spread: entry.spread,
-        is_draining: engine.quiet.is_cancelled(),
+        is_draining: engine.quiet.is_cancelled() || engine.steering.is_drained(),
+        is_held_back: !firing.is_made_up()
+            && engine.steering.holds_back(&entry.name, firing.fire_time),
         overlap: entry.policy.overlap,
         running_since: slot.running.last().map(|r| r.facts.started),
         running: slot.running.len(),

@@ -224,6 +224,7 @@ async fn claim_anew(run: Run, at: DateTime<Utc>, corrections: u64) {
     }
     let firing = Firing {
         is_rerun: run.is_rerun,
+        trigger: run.facts.trigger,
         ..Firing::new(entry.clone(), fire_time)
     };
     claiming::claim_together(engine, vec![firing]);

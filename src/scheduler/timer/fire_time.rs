@@ -10,6 +10,7 @@ use crate::scheduler::admit;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::spread;
+use crate::scheduler::timeline::Timetable;
 
 /// How much later a firing starts by chance: before the task's next fire time, so that firings stay
 /// in their order.
@@ -27,6 +28,7 @@ pub(super) fn jitter(engine: &Engine, entry: &Entry, fire_time: DateTime<Utc>) -
 /// is not misfired by now, or from now on if it has never fired.
 pub(super) fn first_fire_time(
     entry: &Entry,
+    timetable: Timetable<'_>,
     last: Option<LastFired>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
@@ -44,7 +46,7 @@ pub(super) fn first_fire_time(
     if let Some(fired) = entry.unfinished(last.as_ref())
         && admit::lateness(fired, now) <= entry.longest_patience()
         && let before = fired - TimeDelta::milliseconds(1)
-        && entry.schedule.next_after(before) == Some(fired)
+        && timetable.next_after(before) == Some(fired)
     {
         return Some(fired);
     }
@@ -54,7 +56,7 @@ pub(super) fn first_fire_time(
         ..
     }) = last.filter(|_| defence::holds(Defence::CatchUp))
     else {
-        return entry.schedule.next_after(now);
+        return timetable.next_after(now);
     };
-    entry.schedule.next_after(fired.max(now - threshold))
+    timetable.next_after(fired.max(now - threshold))
 }

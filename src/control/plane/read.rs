@@ -1,0 +1,110 @@
+//! What a fleet says of itself.
+
+use crate::control::audit::AuditEntry;
+use crate::control::drift::{Drift, drifts};
+use crate::control::instance::Instance;
+use crate::control::plane::ControlPlane;
+use crate::control::rules::{Rule, Rules};
+use crate::control::shelf::{AUDIT, INSTANCES, Malformed, RULES, decode, instance_key};
+use crate::error::Result;
+use crate::fleet::{EntryId, Record, Version};
+
+/// So many entries of the audit trail are read at once.
+const MOST_ENTRIES: usize = 1_000;
+
+impl ControlPlane {
+    /// The instances that there are, in the order of their ids. One that died is there for up to 15 s.
+    ///
+    /// # Errors
+    ///
+    /// What the store says. A record that cannot be read is left out, and told in the log.
+    pub async fn instances(&self) -> Result<Vec<Instance>> {
+        let records = self
+            .store
+            .list(INSTANCES, Version::default())
+            .await?
+            .records;
+        let mut instances: Vec<Instance> = records.iter().filter_map(instance).collect();
+        instances.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(instances)
+    }
+
+    /// The tasks that are not the same on all instances.
+    ///
+    /// # Errors
+    ///
+    /// As [`instances`](Self::instances).
+    pub async fn drift(&self) -> Result<Vec<Drift>> {
+        Ok(drifts(&self.instances().await?))
+    }
+
+    /// What is paused, skipped, overridden and drained.
+    ///
+    /// # Errors
+    ///
+    /// As [`instances`](Self::instances).
+    pub async fn rules(&self) -> Result<Rules> {
+        let records = self.store.list(RULES, Version::default()).await?.records;
+        let rules: Vec<Rule> = records
+            .iter()
+            .filter_map(|record| told(RULES, &record.key, Rule::read(record)))
+            .collect();
+        Ok(Rules::of(&rules))
+    }
+
+    /// The ids of the instances that have seen a write to the rules, as [`pause`](Self::pause) and
+    /// others answer it. They say so within a second as a rule.
+    ///
+    /// # Errors
+    ///
+    /// As [`instances`](Self::instances).
+    pub async fn followers(&self, version: Version) -> Result<Vec<String>> {
+        let mut instances = self.instances().await?;
+        instances.retain(|instance| instance.follows >= version.get());
+        Ok(instances.into_iter().map(|instance| instance.id).collect())
+    }
+
+    /// The last `limit` entries of the audit trail before one, newest first: 1 000 at most at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`instances`](Self::instances).
+    pub async fn audit(&self, before: Option<EntryId>, limit: usize) -> Result<Vec<AuditEntry>> {
+        let entries = self
+            .store
+            .read_back(AUDIT, before, limit.min(MOST_ENTRIES))
+            .await?;
+        let read = |entry: crate::fleet::Entry| {
+            let read = decode::<AuditEntry>(&entry.value);
+            let read = told(
+                AUDIT,
+                &entry.id.to_string(),
+                read.and_then(AuditEntry::sound),
+            )?;
+            Some(AuditEntry {
+                id: entry.id,
+                ..read
+            })
+        };
+        Ok(entries.into_iter().filter_map(read).collect())
+    }
+}
+
+fn instance(record: &Record) -> Option<Instance> {
+    let read: Result<Instance, _> = decode(&record.value);
+    let is_own = |i: &Instance| i.is_sound() && instance_key(&i.id) == record.key;
+    let read = read.and_then(|i| match is_own(&i) {
+        true => Ok(i),
+        false => Err(Malformed("it is not what its key says".to_owned())),
+    });
+    told(INSTANCES, &record.key, read)
+}
+
+/// Leaves out what cannot be read, and says so.
+fn told<T: Sized>(shelf: &str, key: &str, read: Result<T, Malformed>) -> Option<T> {
+    read.map_err(|Malformed(why)| {
+        tracing::warn!(target: "tasklock", event = "fleet.malformed", shelf, key, why,
+            "A record of the fleet cannot be read");
+    })
+    .ok()
+}

@@ -1,0 +1,506 @@
+//! What people want until further notice, and what follows from it at an instant. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::control::by::By;
+use crate::control::shelf::{Malformed, decode, instance_key, ms, ms_list, text, text_option};
+use crate::fleet::Record;
+use crate::schedule::{DstPolicy, Schedule};
+use crate::task::TaskName;
+
+/// So many fire times can be skipped at once.
+pub(crate) const MOST_SKIPPED: usize = 100;
+
+/// A task, or all of them, does not fire for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Pause {
+    /// The task; `None` for all.
+    #[serde(with = "text_option", default)]
+    pub task: Option<TaskName>,
+    /// Who wants it, and why.
+    pub by: By,
+    /// The first instant that does not fire.
+    #[serde(with = "ms")]
+    pub from: DateTime<Utc>,
+    /// The first instant that fires again.
+    #[serde(with = "ms")]
+    pub until: DateTime<Utc>,
+    /// What becomes of what was missed.
+    pub missed: Missed,
+}
+
+/// What becomes of the firings that a pause has held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Missed {
+    /// Nothing: they are gone.
+    #[default]
+    Drop,
+    /// The last one of each task runs when the pause ends. Tasks that are due after their last run, or
+    /// on every instance, have nothing to catch up with.
+    RunOnce,
+}
+
+/// Some fire times of a task do not fire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Skip {
+    /// The task.
+    #[serde(with = "text")]
+    pub task: TaskName,
+    /// Who wants it, and why; of several, the last.
+    pub by: By,
+    /// Which: the same for all instances.
+    #[serde(with = "ms_list")]
+    pub fire_times: Vec<DateTime<Utc>>,
+    /// The command that asked for the last of them.
+    #[serde(default)]
+    pub(crate) command: String,
+}
+
+impl Skip {
+    pub(crate) fn new(
+        task: &TaskName,
+        by: &By,
+        fire_times: Vec<DateTime<Utc>>,
+        command: &str,
+    ) -> Self {
+        Self {
+            task: task.clone(),
+            by: by.clone(),
+            fire_times,
+            command: command.to_owned(),
+        }
+    }
+}
+
+/// A task has another schedule for a while than its code says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Override {
+    /// The task.
+    #[serde(with = "text")]
+    pub task: TaskName,
+    /// Who wants it, and why.
+    pub by: By,
+    /// The other schedule.
+    pub spec: Arc<str>,
+    /// The zone that it is read in, if it names none itself.
+    #[serde(with = "text")]
+    pub timezone: Tz,
+    /// The first instant that it is for.
+    #[serde(with = "ms")]
+    pub from: DateTime<Utc>,
+    /// The first instant of the code's schedule again.
+    #[serde(with = "ms")]
+    pub until: DateTime<Utc>,
+}
+
+/// An instance takes no new firings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Drain {
+    /// Its id.
+    pub instance: String,
+    /// Who wants it, and why.
+    pub by: By,
+    /// Since when.
+    #[serde(with = "ms")]
+    pub from: DateTime<Utc>,
+}
+
+/// One record of the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub(crate) enum Rule {
+    Pause(Pause),
+    Skip(Skip),
+    Override(Override),
+    Drain(Drain),
+}
+
+/// Where a rule is kept: there is one of a kind for each.
+#[derive(Debug, Clone)]
+pub(crate) enum RuleKey<'a> {
+    Pause(Option<&'a TaskName>),
+    Skip(&'a TaskName),
+    Override(&'a TaskName),
+    Drain(&'a str),
+}
+
+impl std::fmt::Display for RuleKey<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RuleKey::Pause(None) => f.write_str("pause"),
+            RuleKey::Pause(Some(task)) => write!(f, "pause/{task}"),
+            RuleKey::Skip(task) => write!(f, "skip/{task}"),
+            RuleKey::Override(task) => write!(f, "override/{task}"),
+            RuleKey::Drain(id) => write!(f, "drain/{}", instance_key(id)),
+        }
+    }
+}
+
+impl Rule {
+    pub(crate) fn key(&self) -> String {
+        let key = match self {
+            Rule::Pause(pause) => RuleKey::Pause(pause.task.as_ref()),
+            Rule::Skip(skip) => RuleKey::Skip(&skip.task),
+            Rule::Override(other) => RuleKey::Override(&other.task),
+            Rule::Drain(drain) => RuleKey::Drain(&drain.instance),
+        };
+        key.to_string()
+    }
+
+    pub(crate) fn read(record: &Record) -> Result<Self, Malformed> {
+        let rule: Self = decode(&record.value)?;
+        if rule.key() != record.key {
+            return Err(Malformed(
+                "it is about something else than its key says".to_owned(),
+            ));
+        }
+        match &rule {
+            Rule::Override(other) => {
+                let schedule = other.schedule();
+                schedule.map_err(|e| Malformed(format!("its spec cannot be: {e}")))?;
+            }
+            Rule::Skip(skip) if skip.fire_times.len() > 10 * MOST_SKIPPED => {
+                return Err(Malformed("it has too many fire times".to_owned()));
+            }
+            Rule::Drain(drain)
+                if drain.instance.len() > 256
+                    || !drain.instance.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
+                return Err(Malformed("its instance has no such id".to_owned()));
+            }
+            _ => {}
+        }
+        Ok(rule)
+    }
+}
+
+impl Override {
+    pub(crate) fn schedule(&self) -> Result<Schedule, crate::error::Error> {
+        Ok(Schedule::parse_in(&self.spec, self.timezone)?)
+    }
+}
+
+/// An override as the engine follows it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Overridden {
+    pub(crate) schedule: Schedule,
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
+}
+
+impl Overridden {
+    /// One that is read with the code's policy for changes of the clock.
+    fn of(other: &Override) -> Option<Self> {
+        Some(Self {
+            schedule: other.schedule().ok()?,
+            from: other.from,
+            until: other.until,
+        })
+    }
+
+    pub(crate) fn with_dst(mut self, dst: DstPolicy) -> Self {
+        self.schedule = self.schedule.with_dst(dst);
+        self
+    }
+
+    fn covers(&self, at: DateTime<Utc>) -> bool {
+        self.from <= at && at < self.until
+    }
+
+    /// The first fire time after `after` of a task whose code has the schedule `code`.
+    pub(crate) fn next_after(
+        &self,
+        code: &Schedule,
+        after: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let just_before = |at: DateTime<Utc>| after.max(at - TimeDelta::nanoseconds(1));
+        if after < self.from
+            && let Some(next) = code.next_after(after).filter(|next| *next < self.from)
+        {
+            return Some(next);
+        }
+        if after < self.until
+            && let Some(next) = self.schedule.next_after(just_before(self.from))
+            && self.covers(next)
+        {
+            return Some(next);
+        }
+        code.next_after(just_before(self.until))
+    }
+
+    /// The last fire time before `before`.
+    pub(crate) fn prev_before(
+        &self,
+        code: &Schedule,
+        before: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        if before > self.until
+            && let Some(last) = code.prev_before(before).filter(|last| *last >= self.until)
+        {
+            return Some(last);
+        }
+        if before > self.from
+            && let Some(last) = self.schedule.prev_before(before.min(self.until))
+            && self.covers(last)
+        {
+            return Some(last);
+        }
+        code.prev_before(before.min(self.from))
+    }
+}
+
+/// The first `count` fire times after `after`.
+pub(crate) fn upcoming(
+    code: &Schedule,
+    over: Option<&Overridden>,
+    after: DateTime<Utc>,
+    count: usize,
+) -> Vec<DateTime<Utc>> {
+    let next = |after: &DateTime<Utc>| match over {
+        Some(over) => over.next_after(code, *after),
+        None => code.next_after(*after),
+    };
+    std::iter::successors(next(&after), next)
+        .take(count)
+        .collect()
+}
+
+/// All rules, as they were at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    all: Option<Pause>,
+    pauses: HashMap<TaskName, Pause>,
+    skips: HashMap<TaskName, Skip>,
+    overrides: HashMap<TaskName, (Override, Overridden)>,
+    drains: HashMap<String, Drain>,
+}
+
+impl Rules {
+    pub(crate) fn of<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Self {
+        let mut this = Self::default();
+        for rule in rules {
+            match rule.clone() {
+                Rule::Pause(pause) => match pause.task.clone() {
+                    Some(task) => drop(this.pauses.insert(task, pause)),
+                    None => this.all = Some(pause),
+                },
+                Rule::Skip(skip) => drop(this.skips.insert(skip.task.clone(), skip)),
+                Rule::Override(other) => {
+                    if let Some(overridden) = Overridden::of(&other) {
+                        this.overrides
+                            .insert(other.task.clone(), (other, overridden));
+                    }
+                }
+                Rule::Drain(drain) => drop(this.drains.insert(drain.instance.clone(), drain)),
+            }
+        }
+        this
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_none()
+            && self.pauses.is_empty()
+            && self.skips.is_empty()
+            && self.overrides.is_empty()
+            && self.drains.is_empty()
+    }
+
+    /// All pauses that have not ended at `now`.
+    pub fn pauses(&self, now: DateTime<Utc>) -> Vec<&Pause> {
+        let mut all: Vec<&Pause> = self.all.iter().chain(self.pauses.values()).collect();
+        all.retain(|pause| now < pause.until);
+        all.sort_by(|a, b| a.task.cmp(&b.task));
+        all
+    }
+
+    /// The pause that holds a firing of `task` at `at` back: its own, or that of all tasks.
+    pub fn pause_of(&self, task: &str, at: DateTime<Utc>) -> Option<&Pause> {
+        let holds = |pause: &&Pause| pause.from <= at && at < pause.until;
+        let own = self.pauses.get(task).filter(holds);
+        own.or_else(|| self.all.as_ref().filter(holds))
+    }
+
+    /// Which fire times of `task` are skipped.
+    pub fn skip_of(&self, task: &str) -> Option<&Skip> {
+        self.skips.get(task)
+    }
+
+    /// The schedule that `task` has at `at` in place of its code's.
+    pub fn override_of(&self, task: &str, at: DateTime<Utc>) -> Option<&Override> {
+        let (other, _) = self.overrides.get(task)?;
+        (other.from <= at && at < other.until).then_some(other)
+    }
+
+    /// Whether an instance is to take no new firings, as who asked for it why.
+    pub fn drain_of(&self, instance: &str) -> Option<&Drain> {
+        self.drains.get(instance)
+    }
+
+    /// Whether a firing is not to run: as it is paused, or skipped.
+    pub(crate) fn holds_back(&self, task: &str, fire_time: DateTime<Utc>) -> bool {
+        self.pause_of(task, fire_time).is_some()
+            || self
+                .skip_of(task)
+                .is_some_and(|skip| skip.fire_times.contains(&fire_time))
+    }
+
+    pub(crate) fn overridden(&self, task: &str) -> Option<&Overridden> {
+        self.overrides.get(task).map(|(_, overridden)| overridden)
+    }
+
+    pub(crate) fn overridden_tasks(&self) -> impl Iterator<Item = (&TaskName, &Override)> {
+        self.overrides
+            .iter()
+            .map(|(task, (other, _))| (task, other))
+    }
+
+    /// Pauses that have ended at `now` and whose last firings are to run.
+    pub(crate) fn to_catch_up(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Pause> {
+        let has_ended = move |pause: &&Pause| pause.until <= now && pause.missed == Missed::RunOnce;
+        self.all
+            .iter()
+            .chain(self.pauses.values())
+            .filter(has_ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("2026-11-21T{text}Z").parse().unwrap()
+    }
+
+    fn by() -> By {
+        By::new("ana", "test").unwrap()
+    }
+
+    fn pause(task: Option<&str>, from: &str, until: &str) -> Rule {
+        Rule::Pause(Pause {
+            task: task.map(|task| task.parse().unwrap()),
+            by: by(),
+            from: at(from),
+            until: at(until),
+            missed: Missed::Drop,
+        })
+    }
+
+    #[test]
+    fn a_pause_holds_back_the_instants_from_its_first_to_its_last() {
+        let one = pause(Some("t"), "10:00:00", "11:00:00");
+        let all = pause(None, "12:00:00", "12:30:00");
+        let rules = Rules::of([&one, &all]);
+        for (task, instant, expected) in [
+            ("t", "09:59:59", false),
+            ("t", "10:00:00", true),
+            ("t", "10:59:59", true),
+            ("t", "11:00:00", false),
+            ("u", "10:30:00", false),
+            ("u", "12:00:00", true),
+            ("t", "12:29:59", true),
+            ("t", "12:30:00", false),
+        ] {
+            assert_eq!(
+                rules.holds_back(task, at(instant)),
+                expected,
+                "{task} {instant}"
+            );
+        }
+        assert_eq!(rules.pauses(at("11:30:00")).len(), 1);
+    }
+
+    #[test]
+    fn a_skip_is_of_its_instants_alone() {
+        let skip = Rule::Skip(Skip {
+            task: "t".parse().unwrap(),
+            by: by(),
+            fire_times: vec![at("10:00:00"), at("10:05:00")],
+            command: String::new(),
+        });
+        let rules = Rules::of([&skip]);
+        let held: Vec<bool> = ["10:00:00", "10:02:30", "10:05:00", "10:10:00"]
+            .map(|t| rules.holds_back("t", at(t)))
+            .to_vec();
+        assert_eq!(held, [true, false, true, false]);
+        assert!(!rules.holds_back("u", at("10:00:00")));
+    }
+
+    #[test]
+    fn an_override_is_for_its_time_and_the_code_for_the_rest() {
+        let code: Schedule = "0 0 * * * *".parse().unwrap();
+        let over = Overridden {
+            schedule: "0 */20 * * * *".parse().unwrap(),
+            from: at("10:30:00"),
+            until: at("12:00:00"),
+        };
+        let times: Vec<String> = upcoming(&code, Some(&over), at("08:30:00"), 8)
+            .into_iter()
+            .map(|t| t.format("%H:%M").to_string())
+            .collect();
+        let expected = [
+            "09:00", "10:00", "10:40", "11:00", "11:20", "11:40", "12:00", "13:00",
+        ];
+        assert_eq!(times, expected);
+        let mut back = Vec::new();
+        let mut last = at("13:30:00");
+        while let Some(t) = over
+            .prev_before(&code, last)
+            .filter(|t| *t >= at("09:00:00"))
+        {
+            back.push(t.format("%H:%M").to_string());
+            last = t;
+        }
+        back.reverse();
+        assert_eq!(back, expected);
+    }
+
+    #[test]
+    fn an_override_that_never_fires_in_its_time_is_passed_over() {
+        let code: Schedule = "0 0 * * * *".parse().unwrap();
+        let over = Overridden {
+            schedule: "0 0 0 1 1 *".parse().unwrap(),
+            from: at("10:30:00"),
+            until: at("12:00:00"),
+        };
+        assert_eq!(over.next_after(&code, at("10:00:00")), Some(at("12:00:00")));
+        assert_eq!(
+            over.prev_before(&code, at("12:00:00")),
+            Some(at("10:00:00"))
+        );
+    }
+
+    #[test]
+    fn records_that_cannot_be_are_no_rules() {
+        let good = pause(Some("t"), "10:00:00", "11:00:00");
+        let text = crate::control::encode(&good).unwrap();
+        let record =
+            |key: &str, text: &str| Record::new(key, crate::fleet::Version::new(1), text, None);
+        assert_eq!(Rule::read(&record("pause/t", &text)).unwrap(), good);
+        assert!(Rule::read(&record("pause/u", &text)).is_err());
+        assert!(Rule::read(&record("pause", &text)).is_err());
+        for (from, to) in [
+            ("\"t\"", "\"a b\""),
+            ("\"ana\"", "\"\\u001b\""),
+            ("pause", "paws"),
+            ("drop", "later"),
+        ] {
+            assert!(
+                Rule::read(&record("pause/t", &text.replacen(from, to, 1))).is_err(),
+                "{to}"
+            );
+        }
+    }
+}

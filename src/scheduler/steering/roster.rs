@@ -1,0 +1,131 @@
+//! The other instances: who comes, who goes, what differs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::control::{Drift, INSTANCES, Instance, Malformed, decode, drifts, instance_key};
+use crate::event::Event;
+use crate::fleet::Listing;
+use crate::scheduler::engine::Engine;
+use crate::scheduler::steering::following::Told;
+use crate::scheduler::steering::record::TTL;
+
+/// How much later than its record ends an instance counts as lost, for a listing that was late.
+const MARGIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    others: HashMap<String, Seen>,
+    own: Option<Arc<Instance>>,
+    /// Differences that were told of.
+    drifts: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    instance: Arc<Instance>,
+    /// When its last record was read; monotonic. Nobody's wall clock matters.
+    at: Duration,
+}
+
+impl Roster {
+    /// Takes note of what has changed, and announces it.
+    pub(super) fn read(&mut self, engine: &Engine, listing: Listing, told: &mut Told) {
+        let now = engine.settings.clock.monotonic();
+        let (mut has_changed, mut may_drift) = (false, false);
+        for key in &listing.removed {
+            if let Some(seen) = self.others.remove(key) {
+                (has_changed, may_drift) = (true, true);
+                let instance = seen.instance;
+                engine.announce(&Event::InstanceLeft { instance });
+            }
+        }
+        for record in &listing.records {
+            let read = decode::<Instance>(&record.value).and_then(|instance| {
+                match instance.is_sound() && instance_key(&instance.id) == record.key {
+                    true => Ok(instance),
+                    false => Err(Malformed("it is not what its key says".to_owned())),
+                }
+            });
+            let instance = match read {
+                Ok(instance) if *instance.id == *engine.settings.instance => {
+                    let instance = Arc::new(instance);
+                    may_drift |= self
+                        .own
+                        .as_ref()
+                        .is_none_or(|own| own.tasks != instance.tasks);
+                    self.own = Some(instance);
+                    continue;
+                }
+                Ok(instance) => Arc::new(instance),
+                Err(malformed) => {
+                    told.tell(engine, INSTANCES, (&record.key, record.version), malformed);
+                    continue;
+                }
+            };
+            has_changed = true;
+            let seen = Seen {
+                instance: instance.clone(),
+                at: now,
+            };
+            match self.others.insert(record.key.clone(), seen) {
+                Some(before) => may_drift |= before.instance.tasks != instance.tasks,
+                None => {
+                    may_drift = true;
+                    engine.announce(&Event::InstanceJoined { instance });
+                }
+            }
+        }
+        let mut lost = Vec::new();
+        self.others.retain(|_, seen| {
+            let is_here = now.saturating_sub(seen.at) < TTL + MARGIN;
+            if !is_here {
+                lost.push(seen.instance.clone());
+            }
+            is_here
+        });
+        for instance in lost {
+            (has_changed, may_drift) = (true, true);
+            engine.announce(&Event::InstanceLost { instance });
+        }
+        if has_changed {
+            self.publish(engine);
+        }
+        if may_drift {
+            self.compare(engine);
+        }
+    }
+
+    fn publish(&self, engine: &Engine) {
+        let mut others: Vec<Arc<Instance>> = self
+            .others
+            .values()
+            .map(|seen| seen.instance.clone())
+            .collect();
+        others.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut list = engine
+            .steering
+            .others
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *list = others;
+    }
+
+    /// Finds out what is not the same on all instances, and tells of what it has not told of.
+    fn compare(&mut self, engine: &Engine) {
+        let others = self.others.values().map(|seen| &seen.instance);
+        let all = others.chain(&self.own).map(AsRef::as_ref);
+        let found: Vec<Drift> = drifts(all);
+        let mut told = HashSet::new();
+        for drift in found {
+            let print = format!("{drift:?}");
+            if !self.drifts.contains(&print) {
+                let drift = Arc::new(drift);
+                engine.announce(&Event::TaskDrifts { drift });
+            }
+            told.insert(print);
+        }
+        self.drifts = told;
+    }
+}
