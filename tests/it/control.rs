@@ -107,6 +107,7 @@ async fn runs_that_are_asked_for_take_no_instant_from_the_schedule() {
             pass(4.99).await;
         }
     }
+    pass(2.0).await;
     let past = RunNow::new("t", &by()).as_of(at("09:00:00"));
     accepted(&fleet.control.run(past).await.unwrap().answer);
     pass(1.0).await;

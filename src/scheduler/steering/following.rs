@@ -85,7 +85,8 @@ impl RuleBook {
                 }
             }
         }
-        if !is_news && !(listing.is_whole && had) {
+        let is_emptied = listing.is_whole && had;
+        if !is_news && !is_emptied {
             return Ok(false);
         }
         let rules = Rules::of(self.rules.values().map(|(rule, _)| rule));
