@@ -288,7 +288,7 @@ pub struct RunFacts {
     pub fencing_token: FencingToken,
     /// When it started, by this instance's clock.
     pub started: DateTime<Utc>,
-    /// Start minus fire time; zero if it started early.
+    /// Start minus fire time; zero if it started early, or if somebody asked for it.
     pub lateness: Duration,
     /// Which part of the firing it does, if the task's scope is [`Sharded`](crate::Scope::Sharded).
     pub shard: Option<Shard>,

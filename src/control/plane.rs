@@ -114,6 +114,19 @@ impl ControlPlane {
     /// Holds the firings of a task back, or of all, from now on: they are decided
     /// [`Paused`](crate::Decision::Paused). Runs go on. A pause that is there is replaced.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// # use std::time::Duration;
+    /// let hours = Duration::from_secs(4 * 3600);
+    /// let pause = PauseFor::task("dunning", &by).lasting(hours).missed(Missed::RunOnce);
+    /// let version = control.pause(pause).await?;
+    /// println!("seen by {:?}", control.followers(version).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidName`] and [`ErrorKind::InvalidConfig`] for what cannot be; what the store
@@ -144,6 +157,16 @@ impl ControlPlane {
     /// ([`Policy::pause_after`](crate::Policy::pause_after)) is resumed by
     /// [`SchedulerHandle::resume`](crate::SchedulerHandle::resume).
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// control.resume(Some("dunning"), &by).await?;
+    /// control.resume(None, &by).await?; // the pause of all tasks
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`pause`](Self::pause).
@@ -166,6 +189,18 @@ impl ControlPlane {
     /// Gives a task another schedule for a while, at most 30 days, read in `timezone` if the spec names
     /// no zone. Afterwards its code's schedule is back by itself. Tasks that are due after their last
     /// run or at the start of an instance have no other schedule, nor can one be theirs.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// # use std::time::Duration;
+    /// let day = Duration::from_secs(86_400);
+    /// let spec = "0 */15 * * * *";
+    /// control.override_spec("invoices", spec, chrono_tz::UTC, day, &by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -203,6 +238,15 @@ impl ControlPlane {
 
     /// Gives a task its code's schedule back. Returns whether it had another.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// let had_another = control.reset("invoices", &by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`pause`](Self::pause).
@@ -224,6 +268,19 @@ impl ControlPlane {
     /// Has an instance take no new firings, until [`undrain`](Self::undrain), for 30 days at most. Its
     /// runs go on, and the others have its share.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// for instance in control.instances().await? {
+    ///     if instance.host == "api-7f9c-1" {
+    ///         control.drain(&instance.id, &by).await?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`pause`](Self::pause).
@@ -240,6 +297,15 @@ impl ControlPlane {
     }
 
     /// Has an instance take firings again. Returns whether it was drained.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// control.undrain("api-7f9c-1:71:9f", &by).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -128,7 +128,11 @@ impl Run {
     /// The firing becomes a run: it is this task's run now, and the next firing may be looked at.
     fn begin(&mut self, now: DateTime<Utc>) {
         self.facts.started = now;
-        self.facts.lateness = admit::lateness(self.facts.fire_time, now);
+        // Nothing is late that somebody asked for, whatever instant it is to make up for.
+        self.facts.lateness = match self.facts.trigger {
+            Trigger::Manual => Duration::ZERO,
+            _ => admit::lateness(self.facts.fire_time, now),
+        };
         let has_waiting = {
             let mut slot = self.entry.slot();
             slot.running.push(Running {

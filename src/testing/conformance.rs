@@ -1,5 +1,6 @@
 //! What every [`Lock`] must do, as tests that any implementation can run.
 
+mod beside;
 mod claims;
 mod delays;
 mod failures;
@@ -70,6 +71,11 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         claims::a_dead_run_is_finished_before_later_instants
         claims::an_instant_far_ahead_is_too_early
         claims::an_instant_long_past_is_too_late
+        beside::a_run_off_schedule_takes_no_instant
+        beside::a_run_off_schedule_and_a_scheduled_one_exclude_each_other
+        beside::a_repeated_claim_off_schedule_keeps_its_lease
+        beside::a_dead_run_does_not_come_back_from_under_one_off_schedule
+        beside::a_lease_is_taken_from_its_owner_by_its_own_token_only
         delays::a_first_run_waits_for_no_other
         delays::the_end_of_a_run_is_recorded_and_kept_by_the_next
         delays::a_run_too_soon_after_the_last_one_is_delayed

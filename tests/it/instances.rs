@@ -255,3 +255,28 @@ async fn without_a_store_there_is_no_control() {
     assert!(bench.scheduler.handle().control().is_none());
     assert!(bench.scheduler.handle().rules().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_about_to_stop_says_so_at_once() {
+    let fleet = Fleet::new();
+    let a = fleet.instance("a");
+    a.task("t", "*/10 * * * * *", |_| async {
+        pass(8.0).await;
+        Ok(())
+    });
+    a.start().await;
+    pass(11.0).await;
+    let stopping = tokio::spawn(async move { a.scheduler.stop().await });
+    pass(0.1).await;
+    let ready: Vec<bool> = fleet
+        .control
+        .instances()
+        .await
+        .unwrap()
+        .iter()
+        .map(|instance| instance.is_ready())
+        .collect();
+    assert_eq!(ready, [false]);
+    assert!(stopping.await.unwrap().is_clean());
+    assert!(fleet.control.instances().await.unwrap().is_empty());
+}

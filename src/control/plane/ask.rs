@@ -88,6 +88,19 @@ impl ControlPlane {
     /// [`RunContext::cancelled`](crate::RunContext::cancelled), and is not run again by its recovery
     /// policy.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// # use std::time::Duration;
+    /// for run in control.instances().await?.iter().flat_map(|i| &i.running) {
+    ///     let receipt = control.cancel(run.run_id, Some(Duration::from_secs(10)), &by).await?;
+    ///     println!("{:?}", receipt.answer);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`run`](Self::run). A run that has ended is taken by nobody.
@@ -99,6 +112,17 @@ impl ControlPlane {
 
     /// Skips the next `count` firings of a task, 1 to 100, in the whole fleet: an instance that has the
     /// task says which fire times these are, after those that are skipped already.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// if let Answer::Accepted(accepted) = control.skip("invoices", 2, &by).await?.answer {
+    ///     println!("skips {:?}", accepted.skipped);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -116,6 +140,17 @@ impl ControlPlane {
     /// Ends the lease of a task's scheduled run that was granted with this fencing token, whoever has
     /// it, unless the task was granted anew since. Refused while the instance that runs it says that it
     /// lives, unless `force`: it may still be working when the next run starts.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// let fence = FencingToken::new(1_795_220_851_004_123); // as it was seen
+    /// let answer = control.unlock("invoices", fence, false, &by).await?.answer;
+    /// println!("{:?}", answer.refusal());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -136,6 +171,16 @@ impl ControlPlane {
     }
 
     /// What became of a command. `None` if nobody asked for it, or nobody took it, or that was long ago.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// # let id = String::new();
+    /// let answer = control.receipt(&id).await?.map(|receipt| receipt.answer);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

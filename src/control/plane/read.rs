@@ -15,6 +15,17 @@ const MOST_ENTRIES: usize = 1_000;
 impl ControlPlane {
     /// The instances that there are, in the order of their ids. One that died is there for up to 15 s.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// for instance in control.instances().await? {
+    ///     println!("{}: {} runs, {} tasks", instance.id, instance.running.len(), instance.task_count);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What the store says. A record that cannot be read is left out, and told in the log.
@@ -31,6 +42,17 @@ impl ControlPlane {
 
     /// The tasks that are not the same on all instances.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// for drift in control.drift().await? {
+    ///     println!("{}: {:?}", drift.task, drift.variants);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`instances`](Self::instances).
@@ -39,6 +61,18 @@ impl ControlPlane {
     }
 
     /// What is paused, skipped, overridden and drained.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// let now = chrono::Utc::now();
+    /// for pause in control.rules().await?.pauses(now) {
+    ///     println!("{:?} until {}, by {}", pause.task, pause.until, pause.by);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -65,6 +99,17 @@ impl ControlPlane {
     }
 
     /// The last `limit` entries of the audit trail before one, newest first: 1 000 at most at once.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// for entry in control.audit(None, 20).await? {
+    ///     println!("{} {} {:?}", entry.at, entry.action, entry.result);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
