@@ -16,6 +16,8 @@ mod metrics;
 mod random;
 mod schedule;
 mod scheduler;
+#[cfg(feature = "dynamic")]
+mod store;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -28,6 +30,8 @@ pub use async_trait::async_trait;
 pub use prometheus;
 #[cfg(feature = "tokio-cron-scheduler")]
 pub use tokio_cron_scheduler;
+#[cfg(feature = "dynamic")]
+pub use {schemars, serde_json};
 pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;
@@ -53,6 +57,8 @@ pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport,
     TaskSnapshot, TimerEngine,
 };
+#[cfg(feature = "dynamic")]
+pub use store::{Deleted, Kind, Malformed, Saved, StoredTask, StoredTasks, TaskStore};
 pub use task::{
     CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry,
     RunContext, RunId, Scope, Shard, Task, TaskError, TaskName, TaskResult,

@@ -15,7 +15,7 @@ use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::pool::{Plan, Pool};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread::{self, Fingerprint};
-use crate::task::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
+use crate::task::{self, Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
 /// by a minute.
@@ -67,11 +67,7 @@ impl Entry {
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
         let timeout = task.timeout();
-        if timeout.is_zero() {
-            let text = "its timeout is zero, so that every run would be cancelled at once: give it \
-                        one, or leave the default of 5 minutes";
-            return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
-        }
+        task::check_timeout(timeout).map_err(of_task)?;
         let zone = policy.timezone.unwrap_or(defaults.timezone);
         let dst = policy.dst.unwrap_or(defaults.dst);
         let plan = pool.plan(task.spec(), zone, dst);

@@ -3,6 +3,7 @@
 mod checked;
 mod misfire;
 mod overlap;
+mod plain;
 mod recovery;
 mod retry;
 mod scope;
@@ -15,4 +16,6 @@ pub use recovery::Recovery;
 pub use retry::Retry;
 pub use scope::{Scope, Shard};
 pub use settings::Policy;
+#[cfg(feature = "dynamic")]
+pub(crate) use plain::{seconds, zone};
 pub use store_down::OnStoreDown;

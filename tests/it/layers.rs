@@ -16,6 +16,7 @@ const CONTRACTS: &[&str] = &[
     "lock",
     "lock/lease",
     "lock/transition",
+    "store",
 ];
 
 /// A module, and what it may import beside itself: modules of its own layer one by one, lower
@@ -39,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("lock/file", &[DOMAIN, CONTRACTS]),
     ("lock/redis", &[DOMAIN, CONTRACTS]),
     ("metrics", &[DOMAIN, CONTRACTS]),
+    ("store", &[DOMAIN, CONTRACTS]),
     ("testing", &[DOMAIN, CONTRACTS]),
     ("scheduler", &[DOMAIN, CONTRACTS]),
     ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
