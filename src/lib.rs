@@ -30,14 +30,14 @@ pub use async_trait::async_trait;
 pub use prometheus;
 #[cfg(feature = "tokio-cron-scheduler")]
 pub use tokio_cron_scheduler;
+pub use {chrono, chrono_tz};
 #[cfg(feature = "dynamic")]
 pub use {schemars, serde_json};
-pub use {chrono, chrono_tz};
 
 pub use base_task::BaseTask;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
-    Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
+    Decision, Event, Ignored, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
 };
 #[cfg(feature = "redis")]
 pub use fleet::RedisFleet;
@@ -53,6 +53,8 @@ pub use lock::{RedisLock, RedisLockBuilder};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use schedule::{DstPolicy, Lint, Schedule, SpecError, SpecErrorKind};
+#[cfg(feature = "dynamic")]
+pub use scheduler::KindSnapshot;
 pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport,
     TaskSnapshot, TimerEngine,

@@ -10,9 +10,10 @@ mod record;
 mod stored_task;
 mod task_store;
 
+pub(crate) use checked::check_kind;
 pub use kind::Kind;
 pub(crate) use kind::{AnyKind, Typed, closure};
-pub(crate) use record::{SHELF, read};
+pub(crate) use record::SHELF;
 pub use stored_task::StoredTask;
 pub(crate) use task_store::Owner;
 pub use task_store::{Deleted, Malformed, Saved, StoredTasks, TaskStore};

@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) use context::RunControl;
 pub use context::{CancelReason, RunContext};
 pub use name::TaskName;
+pub use policy::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry, Scope, Shard};
 #[cfg(feature = "dynamic")]
 pub(crate) use policy::{seconds, zone};
-pub use policy::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry, Scope, Shard};
 pub(crate) use report::Advice;
 pub use report::{TaskError, TaskResult};
 pub use run_id::RunId;

@@ -44,7 +44,7 @@ pub struct SchedulerBuilder {
 pub(crate) struct Settings {
     pub(crate) lock: Arc<dyn Lock>,
     /// Where the fleet meets, if it does.
-    #[expect(dead_code)] // until the engine follows it
+    #[cfg_attr(not(feature = "dynamic"), expect(dead_code))] // until the engine follows it
     pub(crate) fleet: Option<Arc<dyn FleetStore>>,
     pub(crate) observers: Observers,
     pub(crate) timezone: Tz,

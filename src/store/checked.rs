@@ -66,7 +66,7 @@ impl StoredTask {
 }
 
 /// Names of kinds are such as those of tasks.
-pub(super) fn check_kind(kind: &str) -> Result<()> {
+pub(crate) fn check_kind(kind: &str) -> Result<()> {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
     if !kind.is_empty() && kind.len() <= LONGEST_LABEL && kind.chars().all(is_fit) {
         return Ok(());

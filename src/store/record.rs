@@ -46,7 +46,7 @@ pub(super) fn write(task: &StoredTask) -> Result<String> {
 }
 
 /// What a record says, whoever wrote it.
-pub(crate) fn read(record: &Record) -> Result<StoredTask> {
+pub(super) fn read(record: &Record) -> Result<StoredTask> {
     let unreadable = |why: String| {
         let key: String = record.key.chars().take(128).collect();
         let text = format!("the stored task {key:?} cannot be read: {why}");

@@ -107,21 +107,16 @@ pub struct Malformed {
 impl TaskStore {
     /// The tasks of the fleet that meets in `fleet`.
     pub fn new(fleet: impl FleetStore) -> Self {
-        Self::of(Arc::new(fleet), Arc::new(SystemClock), Tz::UTC, None)
+        Self::of(Arc::new(fleet), Arc::new(SystemClock), Tz::UTC)
     }
 
-    /// One that knows what an instance knows.
-    pub(crate) fn of(
-        fleet: Arc<dyn FleetStore>,
-        clock: Arc<dyn Clock>,
-        zone: Tz,
-        owner: Option<Arc<dyn Owner>>,
-    ) -> Self {
+    /// One whose tasks are about this clock, and this zone if they name none.
+    pub(crate) fn of(fleet: Arc<dyn FleetStore>, clock: Arc<dyn Clock>, zone: Tz) -> Self {
         Self {
             fleet,
             clock,
             zone,
-            owner,
+            owner: None,
             told: Arc::default(),
         }
     }
@@ -247,6 +242,14 @@ impl TaskStore {
             }
             Malformed { name, error }
         })
+    }
+
+    /// The same with what `owner` knows.
+    pub(crate) fn owned_by(&self, owner: Arc<dyn Owner>) -> Self {
+        Self {
+            owner: Some(owner),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn fleet(&self) -> &Arc<dyn FleetStore> {

@@ -12,10 +12,10 @@ mod store_down;
 
 pub use misfire::Misfire;
 pub use overlap::Overlap;
+#[cfg(feature = "dynamic")]
+pub(crate) use plain::{seconds, zone};
 pub use recovery::Recovery;
 pub use retry::Retry;
 pub use scope::{Scope, Shard};
 pub use settings::Policy;
-#[cfg(feature = "dynamic")]
-pub(crate) use plain::{seconds, zone};
 pub use store_down::OnStoreDown;

@@ -241,11 +241,7 @@ mod tests {
             .misfire(Misfire::RunAll(5))
             .start_deadline(ms(3_600_000))
             .overlap(Overlap::Allow(2))
-            .retry(
-                Retry::times(3)
-                    .first_wait(ms(500))
-                    .longest_wait(ms(30_000)),
-            )
+            .retry(Retry::times(3).first_wait(ms(500)).longest_wait(ms(30_000)))
             .recovery(Recovery::Rerun { max: 2 })
             .scope(Scope::Sharded(4))
             .on_store_down(OnStoreDown::RunLocally)
@@ -281,7 +277,10 @@ mod tests {
             (r#"{"spread_s":-1}"#, "-1 s is no duration"),
             (r#"{"spread_s":1e300}"#, "is no duration"),
             (r#"{"spread_s":"30s"}"#, "invalid type: string \"30s\""),
-            (r#"{"timezone":"Mars/Base"}"#, "\"Mars/Base\" is no time zone"),
+            (
+                r#"{"timezone":"Mars/Base"}"#,
+                "\"Mars/Base\" is no time zone",
+            ),
             (r#"{"retry":{"times":1,"wait":2}}"#, "unknown field `wait`"),
             ("3", "a policy: an object of settings"),
         ] {
