@@ -47,6 +47,7 @@ mod service;
 mod shutdown;
 mod spread;
 mod startup;
+mod stored_tasks;
 mod support;
 mod timer;
 mod turns;
