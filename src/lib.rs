@@ -10,6 +10,8 @@ mod defence;
 mod error;
 mod event;
 mod fleet;
+#[cfg(feature = "dynamic")]
+mod kinds;
 mod lock;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -44,6 +46,10 @@ pub use fleet::RedisFleet;
 pub use fleet::{
     Entry, EntryId, Expected, FleetStore, Listing, MemoryFleet, Record, Version, Write, Written,
 };
+#[cfg(feature = "http")]
+pub use kinds::{Http, HttpParameters};
+#[cfg(all(feature = "shell", unix))]
+pub use kinds::{Shell, ShellCommand, ShellParameters};
 pub use lock::{
     Acquired, Before, Claim, ClockOffset, Completion, Diagnosis, FencingToken, FileLock, Finding,
     Grant, Holder, LastFired, Lock, MemoryLock, Released, Renewed, RunStatus, Severity, Token,

@@ -225,6 +225,7 @@ impl Entry {
     }
 
     /// Takes the place of `old`, with what goes on there.
+    #[cfg(feature = "dynamic")]
     pub(crate) fn take_slot_of(&mut self, old: &Self) {
         self.slot = old.slot.clone();
     }

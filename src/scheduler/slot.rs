@@ -74,6 +74,7 @@ impl Slot {
     }
 
     /// The newest fire time that has been taken up here, as far as that is known.
+    #[cfg(feature = "dynamic")]
     pub(crate) fn newest(&self) -> Option<DateTime<Utc>> {
         let front = self.front.as_ref().map(|front| front.fire_time);
         let waiting = self.waiting.back().map(|waiting| waiting.fire_time);

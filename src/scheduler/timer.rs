@@ -170,6 +170,7 @@ impl Timer {
         for news in self.engine.registry.news() {
             match news {
                 News::Added(entry) => self.adopt(entry, None, now),
+                #[cfg(feature = "dynamic")]
                 News::Replaced(old, entry) => self.replace(&old, entry, now),
                 News::Removed(entry) => self.forget(&entry),
             }
@@ -189,6 +190,7 @@ impl Timer {
 
     /// Puts an entry in the place of another, whose next firing is its own if they have the same
     /// schedule.
+    #[cfg(feature = "dynamic")]
     fn replace(&mut self, old: &Arc<Entry>, entry: Arc<Entry>, now: DateTime<Utc>) {
         let Some(task) = self.number(old) else {
             return;

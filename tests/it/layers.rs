@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("fleet", &[DOMAIN, CONTRACTS]),
     ("fleet/memory", &[DOMAIN, CONTRACTS]),
     ("fleet/redis", &[DOMAIN, CONTRACTS]),
+    ("kinds", &[DOMAIN, CONTRACTS]),
     ("lock", &[DOMAIN, CONTRACTS]),
     ("lock/lease", &[DOMAIN, CONTRACTS]),
     ("lock/transition", &[DOMAIN, CONTRACTS]),

@@ -39,6 +39,7 @@ struct Place {
 pub(crate) enum News {
     Added(Arc<Entry>),
     /// The second has the place of the first now.
+    #[cfg(feature = "dynamic")]
     Replaced(Arc<Entry>, Arc<Entry>),
     Removed(Arc<Entry>),
 }
@@ -121,13 +122,12 @@ impl Registry {
 
     /// Puts a task in the place of the one defined at run time that has its name, which goes on there.
     /// False if there is none. Returns the entries whose place is gone, as there are other parts now.
+    #[cfg(feature = "dynamic")]
     pub(crate) fn replace(&self, mut entries: Vec<Entry>) -> Option<Vec<Arc<Entry>>> {
         let name = entries.first()?.name.clone();
         let mut inner = self.write();
         let old: Vec<_> = inner.of(name.as_str()).cloned().collect();
-        if old.first()?.kind.is_none() {
-            return None;
-        }
+        old.first()?.kind.as_ref()?;
         let place = inner.places.get(&name).copied()?;
         if !old
             .iter()

@@ -11,6 +11,7 @@ mod holds;
 mod lifetimes;
 pub mod lines;
 mod losses;
+pub mod one_run;
 pub mod proxy;
 pub mod redis_cluster;
 pub mod redis_sentinel;
