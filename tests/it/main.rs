@@ -40,6 +40,7 @@ mod redis_faults;
 mod redis_lanes;
 mod redis_lock;
 mod redis_sentinel;
+mod redis_stored_tasks;
 mod registration;
 mod retries;
 mod schedule;

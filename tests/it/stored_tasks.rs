@@ -14,7 +14,7 @@ use tasklock::{
     chrono_tz, schemars,
 };
 
-use crate::support::{Bench, clock_and_lock, pass};
+use crate::support::{Bench, SwitchedFleet, clock_and_lock, pass};
 
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +45,11 @@ impl Fleet {
 
     /// An instance without kinds.
     fn bare(&self) -> Replica {
-        let (clock, store) = (self.clock.clone(), self.store.clone());
+        self.bare_on(self.store.clone())
+    }
+
+    fn bare_on(&self, store: impl FleetStore) -> Replica {
+        let clock = self.clock.clone();
         let bench = Bench::on(clock, self.lock.clone(), |b| b.fleet(store).group("g", 1));
         let notes = Arc::default();
         Replica { bench, notes }
@@ -751,7 +755,51 @@ async fn a_run_of_a_deleted_task_is_waited_for_at_the_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_emptied_takes_its_tasks_with_it_and_gives_them_back() {
+async fn a_store_that_is_away_delays_changes_and_stops_nothing() {
+    let fleet = Fleet::new();
+    let store = SwitchedFleet::away();
+    let replica = fleet.bare_on(store.clone());
+    replica.add_note();
+    replica.bench.start().await;
+    let told = |replica: &Replica| {
+        let events = replica.bench.seen.events();
+        let of = |e: &Event| match e {
+            Event::TaskStoreDown { .. } => Some("down"),
+            Event::TaskStoreUp { .. } => Some("up"),
+            _ => None,
+        };
+        events.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    pass(60.0).await;
+    assert_eq!(told(&replica), ["down"]);
+    save(&fleet.tasks(), &note("t", "*/10 * * * * *", "x")).await;
+    store.set(Some(fleet.store.clone()));
+    pass(10.0).await;
+    assert_eq!(told(&replica), ["down", "up"]);
+    store.set(None);
+    pass(20.0).await;
+    assert_eq!(told(&replica), ["down", "up", "down"]);
+    assert!(replica.bench.seen.starts("t").len() >= 2);
+    // Another store, that has come as far with other tasks.
+    let other = MemoryFleet::with_clock(fleet.clock.clone());
+    let tasks = TaskStore::new(other.clone());
+    for name in ["u", "v", "w"] {
+        save(&tasks, &note(name, "@hourly", "x")).await;
+    }
+    store.set(Some(other.clone()));
+    pass(10.0).await;
+    assert_eq!(replica.names(), ["u", "v", "w"]);
+    // One that nobody saw come: what has changed since is not all there is to know.
+    save(&fleet.tasks(), &note("t2", "@hourly", "x")).await;
+    save(&fleet.tasks(), &note("t3", "@hourly", "x")).await;
+    save(&fleet.tasks(), &note("t4", "@hourly", "x")).await;
+    store.set(Some(fleet.store.clone()));
+    pass(700.0).await;
+    assert_eq!(replica.names(), ["t4", "t", "t2", "t3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_are_deleted_are_gone_where_they_were_and_may_come_again() {
     let fleet = Fleet::new();
     let replica = fleet.running().await;
     let store = fleet.tasks();
