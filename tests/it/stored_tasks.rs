@@ -10,8 +10,8 @@ use tasklock::serde_json::{Value, json};
 use tasklock::testing::TestClock;
 use tasklock::{
     Decision, Deleted, ErrorKind, Event, Expected, FleetStore, Ignored, MemoryFleet, MemoryLock,
-    Metrics, Outcome, Overlap, Policy, Saved, Scope, StoredTask, TaskStore, Version, Write,
-    chrono_tz, schemars,
+    Metrics, Outcome, Overlap, Policy, Saved, Scheduler, Scope, StoredTask, TaskStore, Version,
+    Write, chrono_tz, schemars,
 };
 
 use crate::support::{Bench, SwitchedFleet, clock_and_lock, pass};
@@ -869,4 +869,53 @@ async fn a_thousand_tasks_that_come_and_go_leave_nothing_behind() {
     assert_eq!(listing.records.len(), 1);
     let report = other.scheduler.stop().await;
     assert!(report.is_clean());
+}
+
+/// `cargo test --release --all-features --test it -- --ignored --nocapture come_and_go_by_the_thousand`
+#[ignore = "a measurement"]
+#[tokio::test(start_paused = true)]
+async fn tasks_that_come_and_go_by_the_thousand_leave_the_process_as_large_as_it_was() {
+    let resident_kib = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let fleet = Fleet::new();
+    let metrics = Metrics::new().unwrap();
+    let scheduler = Scheduler::builder()
+        .lock(fleet.lock.clone())
+        .clock(fleet.clock.clone())
+        .fleet(fleet.store.clone())
+        .metrics(metrics.clone())
+        .build()
+        .unwrap();
+    let body = |_, _: Note| async { Ok(()) };
+    scheduler.handler("note", body).unwrap();
+    scheduler.start().await.unwrap();
+    let tasks = fleet.tasks();
+    for round in 0..60 {
+        for n in 0..1_000 {
+            let every = format!("@every {}s", round * 1_000 + n + 1);
+            save(&tasks, &note(&format!("t{round}.{n}"), &every, "x")).await;
+        }
+        pass(1.0).await;
+        assert_eq!(scheduler.list_tasks().len(), 1_000);
+        for n in 0..1_000 {
+            let name = format!("t{round}.{n}");
+            tasks.delete(&name, Expected::Anything).await.unwrap();
+        }
+        pass(1.0).await;
+        assert_eq!(scheduler.list_tasks().len(), 0);
+        if round % 10 == 9 {
+            println!(
+                "after {} tasks: {} KiB",
+                (round + 1) * 1_000,
+                resident_kib()
+            );
+        }
+    }
 }
