@@ -1,12 +1,14 @@
 //! Tasks defined at run time, in a real Redis.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tasklock::schemars::{self, JsonSchema};
 use tasklock::{
-    Deleted, Expected, RedisFleet, RedisLock, Saved, Scheduler, StoredTask, TaskStore, Version,
+    Deleted, Event, Expected, Observer, RedisFleet, RedisLock, Saved, Scheduler, StoredTask,
+    TaskStore, Version,
 };
 
 use crate::support::RedisServer;
@@ -17,8 +19,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(serde::Deserialize, JsonSchema)]
 struct Nothing {}
 
+/// The specs that tasks were registered with last.
+#[derive(Clone, Default)]
+struct Specs(Arc<Mutex<HashMap<String, Arc<str>>>>);
+
+impl Observer for Specs {
+    fn on_event(&self, event: &Event) {
+        let mut specs = self.0.lock().unwrap();
+        match event {
+            Event::TaskRegistered { task, spec, .. } => {
+                specs.insert(task.to_string(), spec.clone());
+            }
+            Event::TaskUnregistered { task } => {
+                specs.remove(task.as_str());
+            }
+            _ => {}
+        }
+    }
+}
+
 struct Instance {
     scheduler: Scheduler,
+    specs: Specs,
     runs: Arc<AtomicUsize>,
 }
 
@@ -26,7 +48,9 @@ impl Instance {
     async fn start(server: &RedisServer) -> Self {
         let lock = RedisLock::connect(&server.url()).await.unwrap();
         let fleet = RedisFleet::beside(&lock);
+        let specs = Specs::default();
         let builder = Scheduler::builder().lock(lock).fleet(fleet);
+        let builder = builder.observer(specs.clone());
         let scheduler = builder.shutdown_grace(Duration::ZERO).build().unwrap();
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = runs.clone();
@@ -36,7 +60,11 @@ impl Instance {
         };
         scheduler.handler("count", body).unwrap();
         scheduler.start().await.unwrap();
-        Self { scheduler, runs }
+        Self {
+            scheduler,
+            specs,
+            runs,
+        }
     }
 
     fn tasks(&self) -> TaskStore {
@@ -44,7 +72,7 @@ impl Instance {
     }
 
     fn spec(&self, name: &str) -> Option<Arc<str>> {
-        self.scheduler.handle().task(name).map(|task| task.spec)
+        self.specs.0.lock().unwrap().get(name).cloned()
     }
 }
 

@@ -58,15 +58,19 @@ async fn follow(engine: &Arc<Engine>, store: &TaskStore) {
     let mut retry = FIRST_RETRY;
     let mut is_whole = engine.stored.is_down();
     let mut read_whole = clock.monotonic();
+    let mut is_nudged = false;
     loop {
         tokio::select! {
             now = store.fleet().changed(seen) => seen = now,
-            () = engine.stored.nudged.notified() => {}
+            () = engine.stored.nudged.notified() => is_nudged = true,
             () = tokio::time::sleep(if engine.stored.is_down() { retry } else { REREAD }) => {}
         }
         is_whole |= clock.monotonic().saturating_sub(read_whole) >= REREAD_WHOLE;
         let pause = match read(engine, store, is_whole, PATIENCE).await {
             Ok(()) => {
+                if std::mem::take(&mut is_nudged) {
+                    engine.stored.definitions().look_again(engine);
+                }
                 if let Some(down_for) = engine.stored.note_up(clock.monotonic()) {
                     engine.announce(&Event::TaskStoreUp { down_for });
                 }
@@ -108,7 +112,6 @@ async fn read(
     })??;
     let mut definitions = engine.stored.definitions();
     definitions.take(engine, store, &listing);
-    definitions.look_again(engine);
     Ok(())
 }
 
