@@ -47,6 +47,32 @@ pub enum Event {
         /// What somebody should know who wrote the spec.
         lints: Arc<[Lint]>,
     },
+    /// A task was taken out, and nothing of it goes on any more.
+    TaskUnregistered {
+        /// The task.
+        task: TaskName,
+    },
+    /// A task defined at run time is not run by this instance as long as it is as it is. Announced once
+    /// for each change of it.
+    StoredTaskIgnored {
+        /// Its name in the store: of a malformed record it may be none of a task.
+        task: Arc<str>,
+        /// Why.
+        why: Ignored,
+        /// Why, in words.
+        detail: Arc<str>,
+    },
+    /// The tasks defined at run time cannot be read: those known go on as they are. Announced once until
+    /// they can.
+    TaskStoreDown {
+        /// The first fault.
+        error: Arc<Error>,
+    },
+    /// The tasks defined at run time can be read again.
+    TaskStoreUp {
+        /// How long they could not.
+        down_for: Duration,
+    },
     /// Another instance has the task registered with a different schedule: a deployment under way, or
     /// a mistake.
     SpecDiffers {
@@ -373,13 +399,28 @@ words! {
         Paused = "paused",
         /// It was noticed, or could have started, only later than the misfire threshold.
         Misfired = "misfired",
-        /// As many runs went on on this instance as may, for longer than it could wait.
+        /// As many runs went on on this instance as may, for longer than it could wait; or the task's kind
+        /// is not known here.
         Limited = "limited",
-        /// The scheduler was stopping.
+        /// The scheduler was stopping, or the task was taken out.
         Draining = "draining",
         /// The lock's store could not be asked in time, or was replaced, so that nobody knows whether
         /// the firing was granted before.
         StoreDown = "store_down",
+    }
+}
+
+words! {
+    /// Why an instance does not run a task defined at run time.
+    Ignored {
+        /// Its kind is not known here: its firings are left to others, and decided `limited`.
+        UnknownKind = "unknown_kind",
+        /// A task of code has its name here.
+        OwnedByCode = "owned_by_code",
+        /// It says something that cannot be here: a spec, a policy, a group, parameters.
+        Invalid = "invalid",
+        /// Its record cannot be read.
+        Malformed = "malformed",
     }
 }
 

@@ -11,12 +11,16 @@ mod defence;
 mod error;
 mod event;
 mod fleet;
+#[cfg(feature = "dynamic")]
+mod kinds;
 mod lock;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod random;
 mod schedule;
 mod scheduler;
+#[cfg(feature = "dynamic")]
+mod store;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -30,6 +34,8 @@ pub use prometheus;
 #[cfg(feature = "tokio-cron-scheduler")]
 pub use tokio_cron_scheduler;
 pub use {chrono, chrono_tz};
+#[cfg(feature = "dynamic")]
+pub use {schemars, serde_json};
 
 pub use base_task::BaseTask;
 pub use control::{
@@ -39,7 +45,7 @@ pub use control::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
-    Decision, Event, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
+    Decision, Event, Ignored, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
     RunRequest, Trigger,
 };
 #[cfg(feature = "redis")]
@@ -47,6 +53,10 @@ pub use fleet::RedisFleet;
 pub use fleet::{
     Entry, EntryId, Expected, FleetStore, Listing, MemoryFleet, Record, Version, Write, Written,
 };
+#[cfg(feature = "http")]
+pub use kinds::{Http, HttpParameters};
+#[cfg(all(feature = "shell", unix))]
+pub use kinds::{Shell, ShellCommand, ShellParameters};
 pub use lock::{
     Acquired, Before, Claim, ClockOffset, Completion, Diagnosis, FencingToken, FileLock, Finding,
     Grant, Holder, LastFired, Lock, MemoryLock, Released, Renewed, RunStatus, Severity, Token,
@@ -57,10 +67,14 @@ pub use lock::{RedisLock, RedisLockBuilder};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use schedule::{DstPolicy, Lint, Schedule, SpecError, SpecErrorKind};
+#[cfg(feature = "dynamic")]
+pub use scheduler::KindSnapshot;
 pub use scheduler::{
     LastRun, Scheduler, SchedulerBuilder, SchedulerHandle, SchedulerState, StopReport,
     TaskSnapshot, TimerEngine,
 };
+#[cfg(feature = "dynamic")]
+pub use store::{Deleted, Kind, Malformed, Saved, StoredTask, StoredTasks, TaskStore};
 pub use task::{
     CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry,
     RunContext, RunId, Scope, Shard, Task, TaskError, TaskName, TaskResult,

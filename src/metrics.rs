@@ -169,6 +169,7 @@ impl Observer for Metrics {
             } => inner
                 .tasks
                 .register(task, spec, *timezone, *overlap, *next_fire),
+            Event::TaskUnregistered { task } => inner.tasks.unregister(task),
             Event::SpecDiffers { task, .. } => inner.tasks.count(task, |n| n.spec_conflicts += 1),
             Event::SchedulerStarted { .. } => inner.families.scheduler_running.set(1),
             Event::SchedulerDraining { .. } | Event::SchedulerStopped { .. } => {
@@ -212,9 +213,11 @@ impl Observer for Metrics {
             | Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
-            | Event::StoreDiagnosed { .. } => {}
-            // Of the fleet: not counted yet.
-            Event::InstanceJoined { .. }
+            | Event::StoreDiagnosed { .. }
+            | Event::StoredTaskIgnored { .. }
+            | Event::TaskStoreDown { .. }
+            | Event::TaskStoreUp { .. }
+            | Event::InstanceJoined { .. }
             | Event::InstanceLeft { .. }
             | Event::InstanceLost { .. }
             | Event::TaskDrifts { .. }

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use after::After;
 use cron::{Cron, LAST_YEAR};
@@ -122,7 +123,8 @@ enum Rule {
 ///
 /// It matters to specs with fields only: `@every`, `@after`, `@at` and `@startup` are not about times
 /// of a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DstPolicy {
     /// A *fixed* task, whose minutes and hours do not start with `*` or `?`, runs once: times that

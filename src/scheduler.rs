@@ -21,6 +21,8 @@ mod shutdown;
 mod slot;
 mod spread;
 mod steering;
+#[cfg(feature = "dynamic")]
+mod stored;
 mod timeline;
 mod timer;
 mod watched_lock;
@@ -37,6 +39,8 @@ pub use alarm::TimerEngine;
 pub use builder::SchedulerBuilder;
 #[cfg(feature = "tokio-cron-scheduler")]
 pub(crate) use driven::{Driven, Driver};
+#[cfg(feature = "dynamic")]
+pub use handle::KindSnapshot;
 pub use handle::{LastRun, SchedulerHandle, SchedulerState, TaskSnapshot};
 pub use shutdown::StopReport;
 
@@ -90,6 +94,58 @@ impl Scheduler {
     /// [`WrongState`](crate::ErrorKind::WrongState) once the scheduler stops.
     pub fn register(&self, task: impl Task) -> Result<()> {
         self.engine.register(Arc::new(task))
+    }
+
+    /// Takes a task out: it fires no more. A run under way goes on to its end; firings that wait end as
+    /// `draining`. False if there is no such task. Those defined at run time are deleted in their store
+    /// instead.
+    pub fn unregister(&self, name: &str) -> bool {
+        self.engine.unregister(name)
+    }
+
+    /// Registers code under a kind, for tasks that are defined at run time: those whose
+    /// [`kind`](crate::StoredTask::kind) is `kind` are run by `body`, which is given their parameters as
+    /// `P`. Needs a [`fleet`](SchedulerBuilder::fleet), whose store the tasks are read from.
+    ///
+    /// ```
+    /// # use tasklock::{MemoryFleet, MemoryLock, Scheduler};
+    /// use tasklock::schemars::{self, JsonSchema};
+    ///
+    /// #[derive(serde::Deserialize, JsonSchema)]
+    /// #[serde(deny_unknown_fields)]
+    /// struct Ping { url: String }
+    ///
+    /// # let scheduler = Scheduler::builder().lock(MemoryLock::new()).fleet(MemoryFleet::new()).build()?;
+    /// scheduler.handler("http_ping", |ctx, ping: Ping| async move {
+    ///     println!("{} pings {}", ctx.task_name(), ping.url);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), tasklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`](crate::ErrorKind::InvalidName), or
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) for a kind that is registered already.
+    #[cfg(feature = "dynamic")]
+    pub fn handler<P, F, Fut>(&self, kind: &str, body: F) -> Result<()>
+    where
+        P: serde::de::DeserializeOwned + schemars::JsonSchema + Send + 'static,
+        F: Fn(crate::task::RunContext, P) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = crate::task::TaskResult> + Send + 'static,
+    {
+        self.engine.add_kind(kind, crate::store::closure(body))
+    }
+
+    /// Registers a kind that is more than a closure; see [`handler`](Self::handler).
+    ///
+    /// # Errors
+    ///
+    /// As [`handler`](Self::handler).
+    #[cfg(feature = "dynamic")]
+    pub fn kind(&self, name: &str, kind: impl crate::store::Kind) -> Result<()> {
+        self.engine
+            .add_kind(name, Arc::new(crate::store::Typed(kind)))
     }
 
     /// Registers a task that fires when what `make` makes of it says so.

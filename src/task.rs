@@ -10,16 +10,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::error::{Error, ErrorKind, Result};
+
 pub(crate) use context::RunControl;
 pub use context::{CancelReason, RunContext};
 pub use name::TaskName;
 pub use policy::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry, Scope, Shard};
+#[cfg(feature = "dynamic")]
+pub(crate) use policy::{seconds, zone};
 pub(crate) use report::Advice;
 pub use report::{TaskError, TaskResult};
 pub use run_id::RunId;
 
 /// The timeout of a task that does not say otherwise: five minutes.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Refuses a timeout under which nothing could run.
+pub(crate) fn check_timeout(timeout: Duration) -> Result<()> {
+    if !timeout.is_zero() {
+        return Ok(());
+    }
+    let text = "its timeout is zero, so that every run would be cancelled at once: give it one, or \
+                leave the default of 5 minutes";
+    Err(Error::new(ErrorKind::InvalidTask, text))
+}
 
 /// A named unit of work with a schedule.
 ///

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::field::{DisplayValue, display};
 use tracing::{debug, error, info, warn};
 
-use crate::event::{Decision, Event, Observer, Outcome, RunFacts};
+use crate::event::{Decision, Event, Ignored, Observer, Outcome, RunFacts};
 use crate::lock::{ClockOffset, Severity};
 use crate::schedule::Lint;
 use crate::task::Shard;
@@ -91,6 +91,27 @@ impl Observer for LogObserver {
                         }
                     }
                 }
+            }
+            Event::TaskUnregistered { task } => {
+                info!(target: "tasklock", event = "task.unregistered", name = %task,
+                    "Task unregistered");
+            }
+            // The store that read it has told.
+            Event::StoredTaskIgnored {
+                why: Ignored::Malformed,
+                ..
+            } => {}
+            Event::StoredTaskIgnored { task, why, detail } => {
+                warn!(target: "tasklock", event = "task.ignored", task = %task,
+                    reason = why.as_str(), detail = %detail, "Stored task is not run here");
+            }
+            Event::TaskStoreDown { error } => {
+                warn!(target: "tasklock", event = "store.down", error = %error,
+                    "Stored tasks cannot be read");
+            }
+            Event::TaskStoreUp { down_for } => {
+                info!(target: "tasklock", event = "store.up", down_s = down_for.as_secs_f64(),
+                    "Stored tasks can be read again");
             }
             Event::SpecDiffers {
                 task,

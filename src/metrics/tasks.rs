@@ -66,11 +66,19 @@ impl Tasks {
     }
 
     pub(super) fn set_next_fire(&self, task: &TaskName, at: Option<DateTime<Utc>>) {
-        self.change(task, |numbers, is_own| {
-            if is_own {
-                numbers.set_next_fire(at);
-            }
-        });
+        // It makes none: the task may have been taken out meanwhile.
+        if let Some(series) = self.own().get(task) {
+            series.numbers().set_next_fire(at);
+        }
+    }
+
+    /// Forgets a task that is gone. What was folded stays.
+    pub(super) fn unregister(&self, task: &TaskName) {
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        own.remove(task);
+        if own.capacity() > 4 * own.len().max(64) {
+            own.shrink_to_fit();
+        }
     }
 
     pub(super) fn count(&self, task: &TaskName, count: impl FnOnce(&mut Numbers)) {

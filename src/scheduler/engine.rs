@@ -27,8 +27,12 @@ use crate::scheduler::registry::{Entry, Registry};
 use crate::scheduler::releases::Releases;
 use crate::scheduler::shutdown::Stopping;
 use crate::scheduler::steering::{self, Steering};
+#[cfg(feature = "dynamic")]
+use crate::scheduler::stored::{self, Stored};
 use crate::scheduler::timer::{self, Rearm, Timer};
 use crate::scheduler::watched_lock::WatchedLock;
+#[cfg(feature = "dynamic")]
+use crate::store::TaskStore;
 use crate::task::CancelReason;
 
 /// Of so many tasks the lock is asked at once when a scheduler starts, so that each answer comes well
@@ -58,6 +62,8 @@ pub(crate) struct Engine {
     // Held to push or to take.
     rearms: Mutex<Vec<Rearm>>,
     pub(crate) nudges: Nudges,
+    #[cfg(feature = "dynamic")]
+    pub(crate) stored: Stored,
     /// Cancelled when no new firings are taken.
     pub(crate) quiet: CancellationToken,
     /// Cancelled when runs are to end.
@@ -95,6 +101,12 @@ impl Engine {
         let lead = Lead::new(settings.lead);
         let peers = Peers::new(&settings.instance);
         let steering = Steering::new(settings.fleet.clone());
+        #[cfg(feature = "dynamic")]
+        let stored = {
+            let fleet = settings.fleet.clone();
+            let (clock, zone) = (settings.clock.clone(), settings.timezone);
+            Stored::new(fleet.map(|fleet| TaskStore::of(fleet, clock, zone)))
+        };
         Arc::new(Self {
             settings,
             registry: Registry::default(),
@@ -114,6 +126,8 @@ impl Engine {
             changed,
             rearms: Mutex::default(),
             nudges: Nudges::default(),
+            #[cfg(feature = "dynamic")]
+            stored,
             quiet: CancellationToken::new(),
             aborting: CancellationToken::new(),
             claims: TaskTracker::new(),
@@ -208,6 +222,8 @@ impl Engine {
         let undo = BackToIdle(this);
         this.wait_for_lock().await?;
         this.diagnose().await;
+        #[cfg(feature = "dynamic")]
+        stored::load(this).await;
         let known = this.last_fired().await?;
         steering::read_rules(this).await;
         let alarm = alarm::set_up(&this.settings).await?;
@@ -243,6 +259,8 @@ impl Engine {
                 () = all_ended => {}
             }
         });
+        #[cfg(feature = "dynamic")]
+        tokio::spawn(stored::run(this.clone()));
         tokio::spawn(timer::run(timer, alarm));
         steering::run(this);
         Ok(())
@@ -292,7 +310,7 @@ impl Engine {
     }
 
     /// What the lock knows of the tasks registered so far, in their order.
-    async fn last_fired(&self) -> Result<Vec<Option<LastFired>>> {
+    async fn last_fired(&self) -> Result<Vec<(Arc<Entry>, Option<LastFired>)>> {
         let entries = self.registry.all();
         let mut known = Vec::with_capacity(entries.len());
         for some in entries.chunks(TASKS_PER_QUESTION) {
@@ -304,7 +322,7 @@ impl Engine {
             // A lock that leaves out an answer is not to shift those of the next question.
             known.resize_with(asked, || None);
         }
-        Ok(known)
+        Ok(entries.into_iter().zip(known).collect())
     }
 
     /// The scheduler was dropped: nobody waits for an orderly end.
@@ -316,7 +334,7 @@ impl Engine {
         drop(stopping);
         self.quiet.cancel();
         let mut cancelled = 0;
-        for entry in self.registry.all() {
+        for entry in self.registry.all_at_work() {
             let waiting = {
                 let mut slot = entry.slot();
                 for running in &slot.running {

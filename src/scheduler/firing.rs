@@ -93,6 +93,9 @@ impl Run {
         let Firing {
             entry, fire_time, ..
         } = firing;
+        // It may have waited for long: what runs is what the task is now.
+        let current = engine.registry.current(entry);
+        let entry = current.as_ref().unwrap_or(entry);
         let grant = lease.grant();
         let facts = RunFacts {
             task: entry.name.clone(),
@@ -231,7 +234,9 @@ impl Run {
             .slot()
             .finish_run(self.facts.run_id, outcome, at, took);
         claiming::next_in_line(&self.engine, &self.entry);
-        claiming::plan_next(&self.engine, &self.entry).await;
+        if let Some(entry) = self.engine.registry.current(&self.entry) {
+            claiming::plan_next(&self.engine, &entry).await;
+        }
     }
 
     /// Calls the task's code under guard, again if it fails and its policy says so: within the

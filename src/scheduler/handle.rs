@@ -13,6 +13,8 @@ use crate::event::{Outcome, RunFacts};
 use crate::lock::Lock;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
+#[cfg(feature = "dynamic")]
+use crate::store::TaskStore;
 use crate::task::{RunId, TaskName};
 
 /// A view of a scheduler. Cheap to clone; it does not keep the scheduler running.
@@ -109,6 +111,21 @@ impl SchedulerHandle {
         self.engine.steering.malformed()
     }
 
+    /// The tasks defined at run time, to be changed and listed; `None` without a
+    /// [`fleet`](crate::SchedulerBuilder::fleet). It refuses names that belong to code here, and
+    /// parameters that do not fit a kind that is known here.
+    #[cfg(feature = "dynamic")]
+    pub fn task_store(&self) -> Option<TaskStore> {
+        let store = self.engine.stored.store.as_ref()?;
+        Some(store.owned_by(self.engine.clone()))
+    }
+
+    /// The kinds of work that code has registered here, by their names.
+    #[cfg(feature = "dynamic")]
+    pub fn kinds(&self) -> Vec<KindSnapshot> {
+        self.engine.stored.kinds.all()
+    }
+
     /// One task.
     pub fn task(&self, name: &str) -> Option<TaskSnapshot> {
         self.tasks().into_iter().find(|task| task.name == *name)
@@ -162,12 +179,27 @@ pub struct TaskSnapshot {
     pub timezone: Tz,
     /// Its timeout.
     pub timeout: Duration,
+    /// The kind of a task that is defined at run time; `None` of one of code.
+    pub kind: Option<Arc<str>>,
+    /// Its kind is not known here, so that it is left to other instances.
+    pub lacks_kind: bool,
     /// When it is due next; `None` if never, or if nobody knows yet: an `@after` while it runs.
     pub next_fire: Option<DateTime<Utc>>,
     /// The runs that go on here: more than one only of a task in parts, or whose policy allows more.
     pub running: Vec<RunFacts>,
     /// The last run that ended here.
     pub last_run: Option<LastRun>,
+}
+
+/// A kind of work that stored tasks may name.
+#[cfg(feature = "dynamic")]
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct KindSnapshot {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What its parameters look like, as a JSON schema.
+    pub schema: serde_json::Value,
 }
 
 /// The last run of a task on this instance.
@@ -194,6 +226,8 @@ impl TaskSnapshot {
             spec: entry.spec.clone(),
             timezone: entry.schedule.timezone(),
             timeout: entry.timeout,
+            kind: entry.kind.clone(),
+            lacks_kind: entry.lacks_kind,
             next_fire: slot.next_fire,
             running: slot.running.iter().map(|r| r.facts.clone()).collect(),
             last_run: slot.last_run.as_deref().cloned(),

@@ -117,6 +117,15 @@ impl Limits {
         (ready, late)
     }
 
+    /// Takes out those that wait and are meant.
+    pub(crate) fn take(&self, is_meant: impl Fn(&Firing) -> bool) -> Vec<Firing> {
+        let mut state = self.state();
+        let waiting = std::mem::take(&mut state.waiting).into_iter();
+        let (taken, left): (VecDeque<_>, _) = waiting.partition(is_meant);
+        state.waiting = left;
+        taken.into()
+    }
+
     /// Takes out all that wait: the scheduler stops.
     pub(crate) fn take_all(&self) -> Vec<Firing> {
         self.state().waiting.drain(..).collect()

@@ -10,8 +10,7 @@ use crate::schedule::{DstPolicy, Schedule, SpecError};
 use crate::scheduler::spread::Fingerprint;
 use crate::task::Policy;
 
-/// Gives equal values the same place. What it has given out it keeps, as tasks are never taken out of
-/// a scheduler.
+/// Gives equal values the same place. What nobody has any more it forgets now and then.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     // Held to look something up, or to add it.
@@ -23,7 +22,12 @@ struct Inner {
     /// By zone and policy, of which there are few, so that a spec is looked up as it is given.
     plans: HashMap<(Tz, DstPolicy), HashMap<Arc<str>, Timetable>>,
     policies: HashSet<Arc<Policy>>,
+    /// How many tasks have let go of what they had since it was last looked who has what.
+    let_go: usize,
 }
+
+/// It is not looked more often who has what than after so many tasks have let go.
+const FEW: usize = 64;
 
 /// A spec as it is read.
 #[derive(Debug, Clone)]
@@ -73,6 +77,28 @@ impl Pool {
         policy
     }
 
+    /// A task is gone, or has got other values. Forgets those that nobody has, once so many are gone
+    /// that the work is worth it.
+    pub(crate) fn let_go(&self) {
+        let mut inner = self.inner();
+        inner.let_go += 1;
+        let kept = inner.plans.values().map(HashMap::len).sum::<usize>() + inner.policies.len();
+        if inner.let_go < FEW.max(kept / 2) {
+            return;
+        }
+        inner.let_go = 0;
+        for plans in inner.plans.values_mut() {
+            plans.retain(|spec, timetable| {
+                Arc::strong_count(spec) > 1 || Arc::strong_count(&timetable.schedule) > 1
+            });
+            plans.shrink_to_fit();
+        }
+        inner.plans.retain(|_, plans| !plans.is_empty());
+        inner
+            .policies
+            .retain(|policy| Arc::strong_count(policy) > 1);
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Nothing but a look or an insertion happens while it is held.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,6 +131,24 @@ mod tests {
         for _ in 0..2 {
             assert!(pool.plan("x", Tz::UTC, DstPolicy::RunOnce).is_err());
         }
+    }
+
+    #[test]
+    fn what_nobody_has_is_forgotten() {
+        let pool = Pool::default();
+        let kept = pool.plan("@hourly", Tz::UTC, DstPolicy::RunOnce).unwrap();
+        for n in 0..1_000 {
+            let spec = format!("@every {}s", n + 1);
+            pool.plan(&spec, Tz::UTC, DstPolicy::RunOnce).unwrap();
+            pool.policy(Policy::default().pause_after(n + 1));
+            pool.let_go();
+        }
+        let inner = pool.inner();
+        let plans: usize = inner.plans.values().map(HashMap::len).sum();
+        assert!(plans + inner.policies.len() < 200, "{plans}");
+        drop(inner);
+        let again = pool.plan("@hourly", Tz::UTC, DstPolicy::RunOnce).unwrap();
+        assert!(Arc::ptr_eq(&kept.spec, &again.spec));
     }
 
     #[test]

@@ -1,21 +1,27 @@
 //! The registered tasks.
 
-use std::collections::HashSet;
+mod registered;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::defence::{self, Defence};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lock::{LastFired, RunStatus};
 use crate::schedule::{DstPolicy, Schedule};
 use crate::scheduler::pool::{Plan, Pool};
 use crate::scheduler::slot::Slot;
 use crate::scheduler::spread::{self, Fingerprint};
-use crate::task::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName};
+use crate::task::{
+    self, Misfire, OnStoreDown, Overlap, Policy, Recovery, Scope, Shard, Task, TaskName,
+};
+
+pub(crate) use registered::{News, Registry};
 
 /// How many firings of one task wait behind another: enough for a clock that is ahead of the store's
 /// by a minute.
@@ -50,9 +56,18 @@ pub(crate) struct Entry {
     pub(crate) registered: DateTime<Utc>,
     /// Its firings wait for somebody outside to say that it is time.
     pub(crate) is_driven: bool,
+    /// The kind of a task defined at run time.
+    pub(crate) kind: Option<Arc<str>>,
+    /// Its kind is not known here, so that others have to run it.
+    pub(crate) lacks_kind: bool,
     pub(crate) task: Arc<dyn Task>,
-    // Held for a look or a change of a few fields, never across an await.
-    slot: Mutex<Slot>,
+    /// It was taken out, or another entry has its place.
+    is_retired: AtomicBool,
+    /// Its number in the timer, which alone sets and reads it.
+    pub(crate) place: AtomicUsize,
+    // Held for a look or a change of a few fields, never across an await. An entry that takes the place
+    // of another has the slot of that one.
+    slot: Arc<Mutex<Slot>>,
 }
 
 impl Entry {
@@ -67,11 +82,7 @@ impl Entry {
         let of_task = |e: Error| e.context(format_args!("task {name}"));
         let policy = task.policy();
         let timeout = task.timeout();
-        if timeout.is_zero() {
-            let text = "its timeout is zero, so that every run would be cancelled at once: give it \
-                        one, or leave the default of 5 minutes";
-            return Err(of_task(Error::new(ErrorKind::InvalidTask, text)));
-        }
+        task::check_timeout(timeout).map_err(of_task)?;
         let zone = policy.timezone.unwrap_or(defaults.timezone);
         let dst = policy.dst.unwrap_or(defaults.dst);
         let plan = pool.plan(task.spec(), zone, dst);
@@ -98,8 +109,12 @@ impl Entry {
             timeout,
             policy: policy.clone(),
             spread: spread + turn,
+            kind: None,
+            lacks_kind: false,
             task: task.clone(),
-            slot: Mutex::default(),
+            is_retired: AtomicBool::new(false),
+            place: AtomicUsize::new(usize::MAX),
+            slot: Arc::default(),
         };
         let Scope::Sharded(count) = scope else {
             return Ok(vec![entry(None, Duration::ZERO)]);
@@ -131,7 +146,7 @@ impl Entry {
 
     /// Whether its lock may be taken before its fire time: that has to be known, and a lock needed.
     pub(crate) fn can_be_armed(&self) -> bool {
-        !self.depends_on_runs() && self.policy.scope != Scope::EveryInstance
+        !self.depends_on_runs() && self.policy.scope != Scope::EveryInstance && !self.lacks_kind
     }
 
     /// How long after its fire time a firing may be found, and may wait for the lock's store or for
@@ -200,6 +215,26 @@ impl Entry {
         }
     }
 
+    /// Whether it is not to fire any more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Takes the place of `old`, with what goes on there.
+    #[cfg(feature = "dynamic")]
+    pub(crate) fn take_slot_of(&mut self, old: &Self) {
+        self.slot = old.slot.clone();
+    }
+
+    /// Whether one has the place of the other.
+    pub(crate) fn has_slot_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slot, &other.slot)
+    }
+
     pub(crate) fn slot(&self) -> MutexGuard<'_, Slot> {
         // No code that can panic runs while it is held.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
@@ -212,73 +247,6 @@ impl fmt::Debug for Entry {
             .field("name", &self.name)
             .field("spec", &self.spec)
             .finish_non_exhaustive()
-    }
-}
-
-/// All registered tasks, in the order of their registration.
-#[derive(Debug, Default)]
-pub(crate) struct Registry {
-    pub(crate) pool: Pool,
-    inner: RwLock<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    entries: Vec<Arc<Entry>>,
-    names: HashSet<TaskName>,
-}
-
-impl Registry {
-    /// Takes the name of a task that is about to be added.
-    pub(crate) fn reserve(&self, name: &TaskName) -> Result<()> {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if !inner.names.insert(name.clone()) {
-            let text = format!("task {name} is registered already");
-            return Err(Error::new(ErrorKind::DuplicateTask, text));
-        }
-        Ok(())
-    }
-
-    /// Adds a task whose name was reserved: from now on the timer sees it.
-    pub(crate) fn add(&self, entries: Vec<Entry>) {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        inner.entries.extend(entries.into_iter().map(Arc::new));
-    }
-
-    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
-        self.inner
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entries
-            .clone()
-    }
-
-    /// The first `most` of them.
-    pub(crate) fn first(&self, most: usize) -> Vec<Arc<Entry>> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.entries.iter().take(most).cloned().collect()
-    }
-
-    /// A task, or its parts.
-    pub(crate) fn named(&self, name: &TaskName) -> Vec<Arc<Entry>> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        if !inner.names.contains(name) {
-            return Vec::new();
-        }
-        let is_meant = |entry: &&Arc<Entry>| entry.name == *name;
-        inner.entries.iter().filter(is_meant).cloned().collect()
-    }
-
-    /// How many tasks there are; parts do not count.
-    pub(crate) fn len(&self) -> usize {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.names.len()
-    }
-
-    /// Those registered after the first `known`.
-    pub(crate) fn since(&self, known: usize) -> Vec<Arc<Entry>> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.entries.get(known..).unwrap_or_default().to_vec()
     }
 }
 

@@ -152,7 +152,7 @@ impl Engine {
     /// Takes no new firings: those that wait are decided, those being claimed are waited for.
     async fn go_quiet(self: &Arc<Self>) {
         self.quiet.cancel();
-        for entry in self.registry.all() {
+        for entry in self.registry.all_at_work() {
             let waiting = entry.slot().clear_waiting();
             for fire_time in waiting {
                 self.decide(&entry, fire_time, Decision::Draining, None);
@@ -167,7 +167,7 @@ impl Engine {
     }
 
     fn running(&self) -> Vec<RunFacts> {
-        let entries = self.registry.all();
+        let entries = self.registry.all_at_work();
         entries
             .iter()
             .flat_map(|e| {
@@ -183,7 +183,7 @@ impl Engine {
         self.aborting.cancel();
         let mut longest = Duration::ZERO;
         let mut late = Vec::new();
-        for entry in self.registry.all() {
+        for entry in self.registry.all_at_work() {
             for running in &entry.slot().running {
                 longest = longest.max(entry.policy.cancel_grace);
                 late.push(running.facts.clone());
@@ -198,7 +198,7 @@ impl Engine {
     fn abandon_running(&self) -> Vec<RunFacts> {
         let mut abandoned = Vec::new();
         let clock = &self.settings.clock;
-        for entry in self.registry.all() {
+        for entry in self.registry.all_at_work() {
             let left: Vec<RunFacts> = {
                 let slot = entry.slot();
                 let left = slot.running.iter();

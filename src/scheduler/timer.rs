@@ -18,6 +18,7 @@ use crate::scheduler::alarm::Alarm;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
+use crate::scheduler::registry::News;
 use crate::scheduler::timeline::{self, Timeline, Timetable};
 use crate::task::{Policy, TaskName};
 
@@ -46,7 +47,9 @@ const EARLIEST_NUDGE: TimeDelta = TimeDelta::milliseconds(500);
 pub(crate) struct Timer {
     engine: Arc<Engine>,
     /// All tasks that the timer knows, by their number in the timeline.
-    tasks: Vec<Known>,
+    tasks: Vec<Option<Known>>,
+    /// Numbers that are free again.
+    free: Vec<usize>,
     timeline: Timeline,
     /// Those whose lock is to be taken before they start.
     ahead: Timeline,
@@ -102,12 +105,17 @@ struct Look {
 }
 
 impl Timer {
-    /// A timer for the tasks registered so far, of whose past `known` tells, in their order. What
-    /// wakes it may be late by `slack`.
-    pub(crate) fn new(engine: Arc<Engine>, known: Vec<Option<LastFired>>, slack: Duration) -> Self {
+    /// A timer for the tasks registered so far, of whose past `known` tells, in the order of their
+    /// registration. What wakes it may be late by `slack`.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        known: Vec<(Arc<Entry>, Option<LastFired>)>,
+        slack: Duration,
+    ) -> Self {
         let mut this = Self {
             engine,
             tasks: Vec::new(),
+            free: Vec::new(),
             timeline: Timeline::default(),
             ahead: Timeline::default(),
             last_look: None,
@@ -115,9 +123,12 @@ impl Timer {
             slack,
         };
         let now = this.engine.settings.clock.now();
-        let mut known = known.into_iter();
-        for entry in this.engine.registry.since(0) {
-            this.adopt(entry, known.next().flatten(), now);
+        let mut known = known.into_iter().peekable();
+        for entry in this.engine.registry.follow() {
+            // Those are not there any more that were taken out since they were asked for.
+            while known.next_if(|(e, _)| e.is_retired()).is_some() {}
+            let last = known.next_if(|(e, _)| Arc::ptr_eq(e, &entry));
+            this.adopt(entry, last.and_then(|(_, last)| last), now);
         }
         this
     }
@@ -125,16 +136,110 @@ impl Timer {
     /// Puts a task into the timeline.
     fn adopt(&mut self, entry: Arc<Entry>, last: Option<LastFired>, now: DateTime<Utc>) {
         let unfinished = entry.unfinished(last.as_ref());
-        let over = self.engine.steering.overridden(&entry);
-        let timetable = Timetable::new(&entry.schedule, over.as_ref());
-        let next = first_fire_time(&entry, timetable, last, now);
-        self.tasks.push(Known {
+        let next = self.first(&entry, last, now);
+        let known = Known {
             entry,
             next: None,
             unfinished,
             fired: None,
-        });
-        self.set_next(self.tasks.len() - 1, next);
+        };
+        let task = match self.free.pop() {
+            Some(task) => task,
+            None => {
+                self.tasks.push(None);
+                self.tasks.len() - 1
+            }
+        };
+        known.entry.place.store(task, Ordering::Relaxed);
+        if let Some(place) = self.tasks.get_mut(task) {
+            *place = Some(known);
+        }
+        self.set_next(task, next);
+    }
+
+    /// The first fire time of a task, by its schedule or what overrides it.
+    fn first(
+        &self,
+        entry: &Entry,
+        last: Option<LastFired>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let over = self.engine.steering.overridden(entry);
+        let timetable = Timetable::new(&entry.schedule, over.as_ref());
+        first_fire_time(entry, timetable, last, now)
+    }
+
+    fn known(&mut self, task: usize) -> Option<&mut Known> {
+        self.tasks.get_mut(task)?.as_mut()
+    }
+
+    /// The number of a task, if it is known.
+    fn number(&self, entry: &Arc<Entry>) -> Option<usize> {
+        let task = entry.place.load(Ordering::Relaxed);
+        let known = self.tasks.get(task)?.as_ref()?;
+        Arc::ptr_eq(&known.entry, entry).then_some(task)
+    }
+
+    /// Hears of tasks that came, changed and went.
+    fn take_news(&mut self, now: DateTime<Utc>) {
+        for news in self.engine.registry.news() {
+            match news {
+                News::Added(entry) => self.adopt(entry, None, now),
+                #[cfg(feature = "dynamic")]
+                News::Replaced(old, entry) => self.replace(&old, entry, now),
+                News::Removed(entry) => self.forget(&entry),
+            }
+        }
+    }
+
+    fn forget(&mut self, entry: &Arc<Entry>) {
+        let Some(task) = self.number(entry) else {
+            return;
+        };
+        self.unplan(task);
+        if let Some(place) = self.tasks.get_mut(task) {
+            *place = None;
+            self.free.push(task);
+        }
+    }
+
+    /// Puts an entry in the place of another, whose next firing is its own if they have the same
+    /// schedule.
+    #[cfg(feature = "dynamic")]
+    fn replace(&mut self, old: &Arc<Entry>, entry: Arc<Entry>, now: DateTime<Utc>) {
+        let Some(task) = self.number(old) else {
+            return;
+        };
+        let planned = self.unplan(task);
+        entry.place.store(task, Ordering::Relaxed);
+        if let Some(known) = self.known(task) {
+            known.entry = entry.clone();
+        }
+        let is_same = *entry.fingerprint == *old.fingerprint;
+        let kept = planned.map(|planned| planned.fire_time);
+        if entry.lacks_kind && entry.depends_on_runs() {
+            self.set_next(task, None);
+        } else if entry.schedule.delay().is_some() {
+            // The lock knows how long it still is; of a run that goes on here, its end tells.
+            let is_under_way = old.schedule.delay().is_some() && kept.is_none() && !old.lacks_kind;
+            let look = (!is_under_way).then_some(now);
+            self.plan(task, look, look, false);
+        } else if is_same && !(entry.schedule.is_startup() && old.lacks_kind) {
+            self.set_next(task, kept);
+        } else {
+            // What was taken by the old one is decided.
+            let since = entry.slot().newest().map_or(now, |newest| newest.max(now));
+            let next = self.first(&entry, None, since);
+            self.set_next(task, next);
+        }
+    }
+
+    /// Takes a task's next firing out of the timeline.
+    fn unplan(&mut self, task: usize) -> Option<Planned> {
+        let planned = self.known(task)?.next.take()?;
+        self.timeline.remove(planned.start, task);
+        self.ahead.remove(planned.start, task);
+        Some(planned)
     }
 
     fn set_next(&mut self, task: usize, next: Option<DateTime<Utc>>) {
@@ -149,16 +254,13 @@ impl Timer {
         due: Option<DateTime<Utc>>,
         is_known: bool,
     ) {
-        let Some(Known { entry, next, .. }) = self.tasks.get_mut(task) else {
+        self.unplan(task);
+        let Some(Some(Known { entry, next, .. })) = self.tasks.get_mut(task) else {
             return;
         };
-        if let Some(old) = next.take() {
-            self.timeline.remove(old.start, task);
-            self.ahead.remove(old.start, task);
-        }
         let at = fire_time.filter(|_| is_known);
         entry.slot().next_fire = at;
-        if entry.is_first() {
+        if entry.is_first() && !entry.is_retired() {
             self.engine.announce(&Event::NextFire {
                 task: entry.name.clone(),
                 at,
@@ -197,9 +299,7 @@ impl Timer {
             self.notice_stall(last, look);
             self.notice_step(last, look);
         }
-        for entry in self.engine.registry.since(self.tasks.len()) {
-            self.adopt(entry, None, look.now);
-        }
+        self.take_news(look.now);
         self.take_rearms();
         self.take_nudges(look.now);
         let mut firings = Vec::new();
@@ -210,7 +310,7 @@ impl Timer {
         while let Some((start, task)) = self.ahead.pop_due(look.now + lead) {
             if start <= look.now {
                 self.fire(task, look.now, &mut firings);
-            } else if self.tasks.get(task).is_some_and(Known::is_idle) {
+            } else if self.known(task).is_some_and(|known| known.is_idle()) {
                 self.fire(task, start, &mut firings);
             } else {
                 // What becomes of it is to be seen when it is due.
@@ -255,7 +355,11 @@ impl Timer {
 
     fn take_rearms(&mut self) {
         for rearm in self.engine.take_rearms() {
-            let task = self.tasks.iter().position(|t| t.entry.key == rearm.task);
+            // Its spec may be another by now.
+            let is_meant =
+                |t: &Known| t.entry.key == rearm.task && t.entry.schedule.delay().is_some();
+            let is_meant = |t: &Option<Known>| t.as_ref().is_some_and(is_meant);
+            let task = self.tasks.iter().position(is_meant);
             if let Some(task) = task {
                 self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
             }
@@ -269,7 +373,7 @@ impl Timer {
             return;
         }
         for task in 0..self.tasks.len() {
-            let Some(Known { entry, fired, .. }) = self.tasks.get(task) else {
+            let Some(Some(Known { entry, fired, .. })) = self.tasks.get(task) else {
                 continue;
             };
             if !replans.contains(&entry.name) || entry.depends_on_runs() || entry.is_driven {
@@ -288,7 +392,10 @@ impl Timer {
         if nudged.is_empty() {
             return;
         }
-        for (task, Known { entry, next, .. }) in self.tasks.iter().enumerate() {
+        for (task, known) in self.tasks.iter().enumerate() {
+            let Some(Known { entry, next, .. }) = known else {
+                continue;
+            };
             // What is far away is not meant: it is said twice, or too late, of the one before.
             let is_near = |planned: &Planned| planned.fire_time - now < EARLIEST_NUDGE;
             if let (true, Some(planned)) = (nudged.contains(&entry.key), next.filter(is_near)) {
@@ -299,12 +406,12 @@ impl Timer {
 
     /// Fires what has come due of a task, and plans what comes next.
     fn fire(&mut self, task: usize, now: DateTime<Utc>, firings: &mut Vec<Firing>) {
-        let Some(Known {
+        let Some(Some(Known {
             entry,
             next,
             unfinished,
             fired,
-        }) = self.tasks.get_mut(task)
+        })) = self.tasks.get_mut(task)
         else {
             return;
         };
@@ -347,7 +454,7 @@ impl Timer {
                 holder: None,
             });
         }
-        if let (Some(last), Some(known)) = (due.fresh.last(), self.tasks.get_mut(task)) {
+        if let (Some(last), Some(known)) = (due.fresh.last(), self.known(task)) {
             known.fired = Some(*last);
         }
         // By so much a look may be late without anything being wrong.
@@ -383,8 +490,8 @@ impl Timer {
         // A store on this machine counts its leases by the clock that has stepped.
         self.engine.renewer.renew_all_soon();
         for task in 0..self.tasks.len() {
-            let waits = |t: &&Known| t.entry.schedule.delay().is_some() && t.next.is_some();
-            if self.tasks.get(task).filter(waits).is_some() {
+            let waits = |t: &mut Known| t.entry.schedule.delay().is_some() && t.next.is_some();
+            if self.known(task).is_some_and(waits) {
                 // The lock knows how long it still is, by its own clock.
                 self.plan(task, Some(look.now), Some(look.now), false);
             }
@@ -394,15 +501,16 @@ impl Timer {
             self.timeline.clear();
             self.ahead.clear();
             for task in 0..self.tasks.len() {
-                if self.tasks.get(task).is_none_or(|t| t.next.is_none()) {
+                let Some(Known { entry, next, .. }) = self.known(task) else {
+                    continue;
+                };
+                if next.is_none() {
                     continue;
                 }
-                let next = self.tasks.get(task).and_then(|Known { entry, .. }| {
-                    match entry.depends_on_runs() {
-                        true => Some(look.now),
-                        false => entry.schedule.next_after(look.now),
-                    }
-                });
+                let next = match entry.depends_on_runs() {
+                    true => Some(look.now),
+                    false => entry.schedule.next_after(look.now),
+                };
                 self.set_next(task, next);
             }
         }

@@ -3,6 +3,7 @@
 mod checked;
 mod misfire;
 mod overlap;
+mod plain;
 mod recovery;
 mod retry;
 mod scope;
@@ -11,6 +12,8 @@ mod store_down;
 
 pub use misfire::Misfire;
 pub use overlap::Overlap;
+#[cfg(feature = "dynamic")]
+pub(crate) use plain::{seconds, zone};
 pub use recovery::Recovery;
 pub use retry::Retry;
 pub use scope::{Scope, Shard};

@@ -17,6 +17,7 @@ const CONTRACTS: &[&str] = &[
     "lock",
     "lock/lease",
     "lock/transition",
+    "store",
 ];
 
 /// A module, and what it may import beside itself: modules of its own layer one by one, lower
@@ -34,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("fleet", &[DOMAIN, CONTRACTS]),
     ("fleet/memory", &[DOMAIN, CONTRACTS]),
     ("fleet/redis", &[DOMAIN, CONTRACTS]),
+    ("kinds", &[DOMAIN, CONTRACTS]),
     ("lock", &[DOMAIN, CONTRACTS]),
     ("lock/lease", &[DOMAIN, CONTRACTS]),
     ("lock/transition", &[DOMAIN, CONTRACTS]),
@@ -41,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("lock/file", &[DOMAIN, CONTRACTS]),
     ("lock/redis", &[DOMAIN, CONTRACTS]),
     ("metrics", &[DOMAIN, CONTRACTS]),
+    ("store", &[DOMAIN, CONTRACTS]),
     ("testing", &[DOMAIN, CONTRACTS]),
     ("scheduler", &[DOMAIN, CONTRACTS]),
     ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),

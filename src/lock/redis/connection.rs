@@ -213,9 +213,14 @@ impl Channel {
     async fn connect(&self, seen: u64) -> Result<Lent, Fault> {
         let _only_one = self.connecting.lock().await;
         {
-            let slot = self.slot();
+            let mut slot = self.slot();
             if let Some(kept) = self.kept(&slot) {
                 return Ok(kept.lend());
+            }
+            if let Some(old) = slot.kept.take() {
+                // It leads to what the server was, and its place in the pool is for the new one: those
+                // of several channels would take them all.
+                drop(Connection::take(old.connection));
             }
             if let Some(failure) = slot.failure.as_ref().filter(|_| slot.attempts != seen) {
                 return Err(failure.clone());
@@ -227,10 +232,6 @@ impl Channel {
         match connected {
             Ok((connection, generation)) => {
                 slot.failure = None;
-                if let Some(old) = slot.kept.take() {
-                    // Not back into the pool.
-                    drop(Connection::take(old.connection));
-                }
                 let number = slot.attempts;
                 let kept = slot.kept.insert(Kept {
                     connection,

@@ -260,7 +260,16 @@ impl<'a> Batch<'a> {
             engine.settings.clock.monotonic()
         };
         let lease = Lease::new(grant, from);
-        if engine.aborting.is_cancelled() || engine.state() == SchedulerState::Stopped {
+        let current = engine.registry.current(&firing.entry);
+        if current.as_ref().is_some_and(|entry| entry.lacks_kind) {
+            take_back(engine, lease.grant().clone(), Completion::Abandoned);
+            settle(engine, firing, Decision::Limited, None);
+            return None;
+        }
+        if current.is_none()
+            || engine.aborting.is_cancelled()
+            || engine.state() == SchedulerState::Stopped
+        {
             // The answer outlasted the stop. Before that, a firing granted is run, and drained:
             // the others have been told that it is taken, and would not ask for it again.
             take_back(engine, lease.grant().clone(), Completion::Abandoned);
@@ -308,6 +317,10 @@ impl<'a> Batch<'a> {
         };
         if is_too_late {
             open.give_up(self.engine, too_late);
+            return None;
+        }
+        if self.engine.registry.current(&open.firing.entry).is_none() {
+            open.give_up(self.engine, Decision::Draining);
             return None;
         }
         if matches!(hold, Hold::Store) {

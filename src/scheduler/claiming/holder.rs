@@ -156,6 +156,9 @@ async fn ask_until_over(
         if !open.firing.entry.slot().hold(fire_time, Hold::Answer) {
             return;
         }
+        if engine.registry.current(&open.firing.entry).is_none() {
+            return open.give_up(engine, Decision::Draining);
+        }
         let is_too_late = match too_late {
             Decision::StoreDown => open.firing.has_asked_enough(engine),
             _ => open.firing.is_misfired(engine.settings.clock.now()),

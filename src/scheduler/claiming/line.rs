@@ -182,7 +182,17 @@ pub(crate) fn dispatch(engine: &Arc<Engine>, mut firings: Vec<Firing>) {
         firings.reverse();
     }
     let mut to_claim = Vec::with_capacity(firings.len());
-    for firing in firings {
+    for mut firing in firings {
+        if firing.entry.is_retired() {
+            match engine.registry.current(&firing.entry) {
+                Some(entry) => firing.entry = entry,
+                None => continue,
+            }
+        }
+        if firing.entry.lacks_kind {
+            engine.decide(&firing.entry, firing.fire_time, Decision::Limited, None);
+            continue;
+        }
         let displaced = firing.entry.slot().displace_held();
         if let Some((fire_time, decision)) = displaced {
             engine.decide(&firing.entry, fire_time, decision, None);
@@ -253,7 +263,27 @@ fn facts(engine: &Engine, firing: &Firing, slot: &Slot) -> Facts {
 }
 
 /// The firings of `entry` that wait get their turn: what was before them is settled.
+///
+/// If another entry has its place, they are that one's; if its task was taken out, they end here.
 pub(crate) fn next_in_line(engine: &Arc<Engine>, entry: &Arc<Entry>) {
+    let current = engine.registry.current(entry);
+    let Some(entry) = current.as_ref().filter(|entry| !entry.lacks_kind) else {
+        let decision = match current {
+            Some(_) => Decision::Limited,
+            None => Decision::Draining,
+        };
+        let (held, waiting) = {
+            let mut slot = entry.slot();
+            (slot.displace_held(), slot.clear_waiting())
+        };
+        if let Some((fire_time, decision)) = held {
+            engine.decide(entry, fire_time, decision, None);
+        }
+        for fire_time in waiting {
+            engine.decide(entry, fire_time, decision, None);
+        }
+        return engine.see_off(entry);
+    };
     loop {
         let (firing, admission) = {
             let mut slot = entry.slot();
@@ -351,6 +381,8 @@ pub(crate) fn settle(
             engine.decide(&firing.entry, firing.fire_time, decision, holder);
         }
         next_in_line(engine, &firing.entry);
-        after::look_later(engine, &firing.entry);
+        if let Some(entry) = engine.registry.current(&firing.entry) {
+            after::look_later(engine, &entry);
+        }
     }
 }

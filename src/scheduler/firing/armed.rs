@@ -174,6 +174,12 @@ pub(super) fn spawn(engine: &Arc<Engine>, mut run: Run, at: DateTime<Utc>) {
     let corrections = engine.corrections.load(Ordering::Acquire);
     engine.runs.spawn(async move {
         match place.wait().await {
+            // Its task was taken out.
+            Signal::Start if run.engine.registry.current(&run.entry).is_none() => {
+                give_back(&run);
+                let firing = Firing::new(run.entry.clone(), run.facts.fire_time);
+                claiming::settle(&run.engine, &firing, Decision::Draining, None);
+            }
             Signal::Start => {
                 run.begin(run.clock().now());
                 run.passed = Some(place.pass());

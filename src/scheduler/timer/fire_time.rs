@@ -32,6 +32,9 @@ pub(super) fn first_fire_time(
     last: Option<LastFired>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
+    if entry.lacks_kind && entry.depends_on_runs() {
+        return None;
+    }
     if entry.schedule.is_startup() {
         return Some(now);
     }

@@ -1,5 +1,7 @@
 //! What becomes of firings that could not start in time.
 
+use serde::{Deserialize, Serialize};
+
 /// What becomes of a firing that could not start within the task's
 /// [misfire threshold](crate::Policy::misfire_threshold): no instance was up, all were busy, the
 /// store was down.
@@ -15,7 +17,8 @@
 /// What was missed is judged from the last instant that the lock has noted, whoever took it: a
 /// restart neither forgets an instant nor replays one. A task that never fired has missed nothing.
 /// [`Policy::start_deadline`](crate::Policy::start_deadline) says how late is too late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Misfire {
     /// They do not run.

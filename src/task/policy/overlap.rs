@@ -1,5 +1,7 @@
 //! What becomes of a firing that is due while the run before it goes on.
 
+use serde::{Deserialize, Serialize};
+
 /// What becomes of a firing that is due while the task's run before it goes on, here or on another
 /// instance.
 ///
@@ -21,7 +23,8 @@
 ///                       |==========20============|    |==========50============|
 ///             30 is one too many
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Overlap {
     /// It does not run. Only if the other instance died meanwhile, it does.

@@ -1,5 +1,7 @@
 //! What becomes of a run whose instance died.
 
+use serde::{Deserialize, Serialize};
+
 /// What becomes of a firing whose run did not end: its instance died, lost its lease, or was stopped.
 ///
 /// ```text
@@ -11,7 +13,8 @@
 ///
 /// An instance that watches asks for it within half a lease of that end. A run that ended is not run
 /// again, however it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Recovery {
     /// It is not run again: a firing starts at most once.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// On how many instances a firing runs.
 ///
 /// ```text
@@ -12,7 +14,8 @@ use std::fmt;
 /// Sharded(4)      A |=1, part 2=|    B |=1, part 1=|
 ///                   |=1, part 0=|      |=1, part 3=|
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Scope {
     /// On one.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use crate::schedule::DstPolicy;
+use crate::task::policy::plain::Plain;
 use crate::task::policy::{Misfire, OnStoreDown, Overlap, Recovery, Retry, Scope};
 
 /// Settings of one task beside its name, schedule and timeout.
@@ -20,7 +22,12 @@ use crate::task::policy::{Misfire, OnStoreDown, Overlap, Recovery, Retry, Scope}
 ///     .timezone(tasklock::chrono_tz::Asia::Shanghai)
 ///     .misfire_threshold(Duration::from_secs(300));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// Written as plain data (serde), it has the settings that differ from the default, durations in
+/// seconds: `{"misfire":"run_once","misfire_threshold_s":300,"retry":{"times":3}}`. Read, it refuses
+/// settings that it does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "Plain", from = "Plain")]
 pub struct Policy {
     pub(crate) timezone: Option<Tz>,
     pub(crate) dst: Option<DstPolicy>,

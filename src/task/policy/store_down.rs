@@ -1,5 +1,7 @@
 //! What becomes of a firing for which the lock could not be asked.
 
+use serde::{Deserialize, Serialize};
+
 /// What becomes of a firing for which the lock's store could not be asked within the task's
 /// [misfire threshold](crate::Policy::misfire_threshold), or which a store that was replaced meanwhile
 /// may have granted to somebody without its successor knowing.
@@ -17,7 +19,8 @@
 /// end at once, as the policy says. Under `RunLocally` all wait, and each runs at its own threshold,
 /// though not beside a run of its task that goes on here, unless
 /// [`Overlap::Allow`](crate::Overlap::Allow) lets it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnStoreDown {
     /// It does not run. Its decision is `store_down`.

@@ -1,0 +1,221 @@
+//! Commands, of a list that code gives.
+
+mod command;
+mod group;
+mod output;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::pin;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::process::Child;
+
+use crate::store::Kind;
+use crate::task::{RunContext, TaskError, TaskResult};
+
+pub use command::ShellCommand;
+use group::Group;
+use output::Output;
+
+/// How long the last of a command's output is waited for once it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a killed process may take to be gone.
+const BURIAL: Duration = Duration::from_secs(2);
+
+/// The kind of task that runs a command, of a list that is given here: a stored task says which, and
+/// can add no more than the list lets it.
+///
+/// ```
+/// use tasklock::{Shell, ShellCommand};
+/// # use tasklock::{MemoryFleet, MemoryLock, Scheduler};
+/// # let scheduler = Scheduler::builder().lock(MemoryLock::new()).fleet(MemoryFleet::new()).build()?;
+/// let shell = Shell::new()
+///     .allow("backup", ["/usr/bin/backup", "--all"])
+///     .allow("report", ShellCommand::new(["/usr/bin/report"]).arguments(1).environment(["REGION"]));
+/// scheduler.kind("shell", shell)?;
+/// # Ok::<(), tasklock::Error>(())
+/// ```
+///
+/// No shell reads the words: they reach the program as they are.
+///
+/// A command is a process group of its own, with nothing to read from, and an environment that has of
+/// ours only `PATH`, `HOME`, `LANG` and `TZ`, beside what the task gives and `TASKLOCK_TASK`,
+/// `TASKLOCK_RUN_ID`, `TASKLOCK_FIRE_TIME` and `TASKLOCK_FENCING_TOKEN`. When its run is to end, the
+/// group gets `SIGTERM`, and `SIGKILL` after the [grace](Shell::grace); what a command leaves behind in
+/// its group when it ends is killed too. A process that makes a session of its own leaves the group,
+/// and is not reached.
+///
+/// Its output is in the run's log, by lines: of each of the two streams the first and the last 16 KiB,
+/// control characters and what is no text escaped.
+#[derive(Default)]
+pub struct Shell {
+    commands: BTreeMap<String, ShellCommand>,
+    grace: Option<Duration>,
+}
+
+/// What a task of the kind [`Shell`] says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ShellParameters {
+    /// The command's name in the list.
+    pub command: String,
+    /// Words after those of the list.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Names and values for its environment.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Shell {
+    /// One that allows nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Allows a command: the program and its first words, which a task names as `name`.
+    #[must_use]
+    pub fn allow(mut self, name: impl Into<String>, command: impl Into<ShellCommand>) -> Self {
+        self.commands.insert(name.into(), command.into());
+        self
+    }
+
+    /// How long a command has between `SIGTERM` and `SIGKILL`. Default: 3 s. The policy's
+    /// [`cancel_grace`](crate::Policy::cancel_grace) should be longer: at its end the run is dropped,
+    /// and the group killed at once.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    fn command(&self, name: &str) -> Result<&ShellCommand, TaskError> {
+        self.commands.get(name).ok_or_else(|| {
+            let name: String = name.chars().take(80).collect();
+            let known: Vec<&str> = self.commands.keys().map(String::as_str).collect();
+            TaskError::permanent(format!(
+                "the command {name:?} is not allowed here: there are {known:?}"
+            ))
+        })
+    }
+}
+
+#[async_trait]
+impl Kind for Shell {
+    type Parameters = ShellParameters;
+
+    fn check(&self, parameters: &ShellParameters) -> Result<(), TaskError> {
+        let command = self.command(&parameters.command)?;
+        command.check(parameters).map_err(TaskError::permanent)
+    }
+
+    async fn run(&self, ctx: RunContext, parameters: ShellParameters) -> TaskResult {
+        let name = &parameters.command;
+        let mut command = self.command(name)?.prepare(&parameters, &ctx);
+        let mut child = command.spawn().map_err(|e| {
+            let program = command.as_std().get_program().to_string_lossy();
+            TaskError::permanent(format!(
+                "the command {name} cannot be started: {program}: {e}"
+            ))
+        })?;
+        let group = Group::of(&child);
+        let grace = self.grace.unwrap_or(Duration::from_secs(3));
+        let (status, last_words) = follow(&ctx, &mut child, group, grace).await?;
+        let asked = match ctx.cancel_reason() {
+            Some(_) => " after it was asked to end",
+            None => "",
+        };
+        let said = match last_words.is_empty() {
+            true => String::new(),
+            false => format!(": {last_words}"),
+        };
+        match status {
+            Some(status) if status.success() && asked.is_empty() => Ok(()),
+            Some(status) => Err(TaskError::new(format!(
+                "the command {name} {}{asked}{said}",
+                in_words(status)
+            ))),
+            None => Err(TaskError::new(format!(
+                "the command {name} did not end though it was killed"
+            ))),
+        }
+    }
+}
+
+/// Waits for the command's end, or ends it. Returns how it ended and the last line that it wrote as an
+/// error.
+async fn follow(
+    ctx: &RunContext,
+    child: &mut Child,
+    mut group: Group,
+    grace: Duration,
+) -> Result<(Option<ExitStatus>, String), TaskError> {
+    let mut out = Output::new("stdout");
+    let mut err = Output::new("stderr");
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let mut status = None;
+    {
+        // Polled here and not apart, so that its lines belong to the run.
+        let mut reading = pin!(async { tokio::join!(out.read_all(stdout), err.read_all(stderr)) });
+        let mut has_read = false;
+        let mut has_asked = false;
+        let mut patience = pin!(async {
+            ctx.cancelled().await;
+            tokio::time::sleep(grace).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                ended = child.wait() => {
+                    status = Some(ended?);
+                    break;
+                }
+                () = ctx.cancelled(), if !has_asked => {
+                    group.ask();
+                    has_asked = true;
+                }
+                () = &mut patience => break,
+                _ = &mut reading, if !has_read => has_read = true,
+            }
+        }
+        // What it has left behind would keep its output open.
+        group.kill();
+        if status.is_none() {
+            status = tokio::time::timeout(BURIAL, child.wait())
+                .await
+                .ok()
+                .transpose()?;
+        }
+        if !has_read {
+            let _ = tokio::time::timeout(LAST_WORDS, reading).await;
+        }
+    }
+    out.finish();
+    err.finish();
+    Ok((status, err.last_line()))
+}
+
+/// How a process ended.
+fn in_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by {}", group::signal_name(signal)),
+        (None, None) => format!("ended: {status}"),
+    }
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shell")
+            .field("commands", &self.commands)
+            .field("grace", &self.grace)
+            .finish()
+    }
+}
