@@ -12,6 +12,7 @@ use chrono_tz::Tz;
 
 use crate::control::{Answer, By, Drift, Instance};
 use crate::error::Error;
+use crate::history::TaskCounters;
 use crate::lock::{ClockOffset, Diagnosis, FencingToken};
 use crate::schedule::Lint;
 use crate::task::{Overlap, RunId, Shard, TaskName};
@@ -129,7 +130,7 @@ pub enum Event {
         /// How many fire times this is about: more than one only where a long gap (a machine that
         /// slept) is passed over at once.
         count: u64,
-        /// Who has it instead, where that is known.
+        /// Who has it instead, or has paused the task and until when, where that is known.
         holder: Option<Arc<str>>,
     },
     /// A firing did not run and counts as a failure of its task, by its policy.
@@ -153,6 +154,8 @@ pub enum Event {
         run: RunFacts,
         /// Why it failed.
         error: Arc<str>,
+        /// The same one by one: the error, and the errors that caused it.
+        causes: Arc<[String]>,
         /// How long until the next attempt.
         wait: Duration,
     },
@@ -171,6 +174,8 @@ pub enum Event {
         duration: Duration,
         /// Why it did not succeed.
         error: Option<Arc<str>>,
+        /// If the task gave an error: that, and the errors that caused it, one by one.
+        causes: Arc<[String]>,
         /// When it ended.
         at: DateTime<Utc>,
     },
@@ -278,6 +283,20 @@ pub enum Event {
         /// How long it did not.
         down_for: Duration,
     },
+    /// What the history counts of some tasks, over all instances and their lives. Told again every
+    /// few seconds while there is a history.
+    Counted {
+        /// One for each task, with what follows from its schedule.
+        tasks: Arc<[TaskCounters]>,
+    },
+    /// Records of the history were dropped on this instance: it could not be written as fast as
+    /// there was something to write.
+    HistoryDropped {
+        /// What kind of records.
+        kind: RecordKind,
+        /// How many since the last time.
+        count: u64,
+    },
     /// The scheduler takes no new firings.
     SchedulerDraining {
         /// How many runs go on.
@@ -360,6 +379,12 @@ macro_rules! words {
             /// The word for it in metrics, logs and pages.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word,)* }
+            }
+
+            /// What a word stands for.
+            #[allow(dead_code)] // not all of them are read
+            pub(crate) fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
             }
         }
 
@@ -454,6 +479,18 @@ words! {
         Renew = "renew",
         /// To end a lease.
         Release = "release",
+    }
+}
+
+words! {
+    /// What kind of records a history keeps.
+    RecordKind {
+        /// Of runs.
+        Run = "run",
+        /// Lines that runs have logged.
+        Log = "log",
+        /// Of decisions.
+        Event = "event",
     }
 }
 

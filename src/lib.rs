@@ -11,6 +11,7 @@ mod defence;
 mod error;
 mod event;
 mod fleet;
+mod history;
 #[cfg(feature = "dynamic")]
 mod kinds;
 mod lock;
@@ -24,6 +25,7 @@ mod store;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod time;
 #[cfg(feature = "tokio-cron-scheduler")]
 pub mod tokio_cron;
@@ -45,13 +47,22 @@ pub use control::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
-    Decision, Event, Ignored, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RunFacts,
-    RunRequest, Trigger,
+    Decision, Event, Ignored, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RecordKind,
+    RunFacts, RunRequest, Trigger,
 };
 #[cfg(feature = "redis")]
 pub use fleet::RedisFleet;
 pub use fleet::{
     Entry, EntryId, Expected, FleetStore, Listing, MemoryFleet, Record, Version, Write, Written,
+};
+#[cfg(feature = "redis")]
+pub use history::RedisHistory;
+#[cfg(feature = "run-logs")]
+pub use history::RunLogLayer;
+pub use history::{
+    AttemptRecord, Because, Counters, DecisionRecord, Failure, History, HistoryWrite, LogLine,
+    LogTail, MemoryHistory, Retention, RunPage, RunQuery, RunRecord, TaskCounters, Why,
+    success_deadline,
 };
 #[cfg(feature = "http")]
 pub use kinds::{Http, HttpParameters};
@@ -76,7 +87,7 @@ pub use scheduler::{
 #[cfg(feature = "dynamic")]
 pub use store::{Deleted, Kind, Malformed, Saved, StoredTask, StoredTasks, TaskStore};
 pub use task::{
-    CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry,
-    RunContext, RunId, Scope, Shard, Task, TaskError, TaskName, TaskResult,
+    CancelReason, DEFAULT_TIMEOUT, Misfire, OnStoreDown, Overlap, Policy, Progress, Recovery,
+    Retry, RunContext, RunId, Scope, Shard, Task, TaskError, TaskName, TaskResult,
 };
 pub use time::{Clock, SystemClock};

@@ -13,6 +13,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, LockOperation, LockResults, Observer};
+use crate::time::{Clock, SystemClock};
 
 use families::{Families, seconds};
 use tasks::Tasks;
@@ -68,7 +69,11 @@ impl Metrics {
     /// [`ErrorKind::Metrics`] with the name of a metric that the registry has already. Nothing is
     /// registered then.
     pub fn register(registry: &Registry) -> Result<Self> {
-        let tasks = Arc::<Tasks>::default();
+        Self::on(registry, Arc::new(SystemClock))
+    }
+
+    fn on(registry: &Registry, clock: Arc<dyn Clock>) -> Result<Self> {
+        let tasks = Arc::new(Tasks::with_clock(clock));
         Ok(Self {
             inner: Arc::new(Inner {
                 families: Families::join(registry, &tasks)?,
@@ -208,6 +213,10 @@ impl Observer for Metrics {
             Event::StoreChanged => inner.families.store_changes.inc(),
             Event::ClockStepped { .. } => inner.families.clock_steps.inc(),
             Event::TimerStalled { .. } => inner.families.timer_stalls.inc(),
+            Event::Counted { tasks } => tasks.iter().for_each(|t| inner.tasks.share(t)),
+            Event::HistoryDropped { kind, count } => {
+                inner.families.history_dropped(*kind, *count);
+            }
             // What follows from these is counted with the runs, the firings and the lock's answers.
             Event::RunRetried { .. }
             | Event::RunAbandoned { .. }

@@ -5,6 +5,7 @@ mod alarm;
 mod attempt;
 mod builder;
 mod claiming;
+mod counting;
 mod driven;
 mod engine;
 mod firing;

@@ -2,6 +2,7 @@
 
 mod context;
 mod name;
+mod notes;
 mod policy;
 mod report;
 mod run_id;
@@ -15,6 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) use context::RunControl;
 pub use context::{CancelReason, RunContext};
 pub use name::TaskName;
+pub use notes::Progress;
+pub(crate) use notes::{NoteReader, RunNotes};
 pub use policy::{Misfire, OnStoreDown, Overlap, Policy, Recovery, Retry, Scope, Shard};
 #[cfg(feature = "dynamic")]
 pub(crate) use policy::{seconds, zone};

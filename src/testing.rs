@@ -28,11 +28,13 @@
 mod clock;
 mod conformance;
 mod fleet_conformance;
+mod history_conformance;
 mod observer;
 
 pub use clock::{SkewedClock, TestClock};
 pub use conformance::{LockUnderTest, lock_conformance};
 pub use fleet_conformance::{FleetStoreUnderTest, fleet_conformance};
+pub use history_conformance::{HistoryUnderTest, history_conformance};
 pub use observer::RecordingObserver;
 
 pub use crate::random::seeded::seed_randomness;

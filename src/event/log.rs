@@ -179,7 +179,9 @@ impl Observer for LogObserver {
                 error!(target: "tasklock", event = "fire.failed", task = %task,
                     due = fire_time.to_rfc3339(), error = %error, "Task failed");
             }
-            Event::RunRetried { run, error, wait } => {
+            Event::RunRetried {
+                run, error, wait, ..
+            } => {
                 warn!(target: "tasklock", event = "run.retried", task = %run.task,
                     shard = shard(run), run_id = %run.run_id, attempt = run.attempt, error = %error,
                     wait_s = wait.as_secs_f64(), "Task attempt failed, trying again");
@@ -325,6 +327,8 @@ impl Observer for LogObserver {
             Event::TimerWoke { .. }
             | Event::NextFire { .. }
             | Event::AttemptStarted { .. }
+            | Event::Counted { .. }
+            | Event::HistoryDropped { .. }
             | Event::LockOperation { .. } => {}
         }
     }

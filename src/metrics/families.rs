@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::LockOperation;
+use crate::event::{LockOperation, RecordKind};
 use crate::metrics::table::{self, Metric};
 use crate::metrics::task_metric::{METRICS, TaskMetric};
 use crate::metrics::tasks::Tasks;
@@ -31,6 +31,7 @@ pub(super) struct Families {
     pub(super) store_changes: IntCounter,
     pub(super) clock_steps: IntCounter,
     pub(super) timer_stalls: IntCounter,
+    history_dropped: IntCounterVec,
 }
 
 impl Families {
@@ -73,7 +74,11 @@ impl Families {
             timer_stalls: to
                 .counters(&table::TIMER_STALLS)?
                 .with_label_values::<&str>(&[]),
+            history_dropped: to.counters(&table::HISTORY_DROPPED)?,
         };
+        for kind in RecordKind::ALL {
+            families.history_dropped(*kind, 0);
+        }
         to.int_gauges(&table::BUILD_INFO)?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -91,6 +96,12 @@ impl Families {
     pub(super) fn lock_operation(&self, operation: LockOperation, result: &str, count: u64) {
         self.lock_operations
             .with_label_values(&[operation.as_str(), result])
+            .inc_by(count);
+    }
+
+    pub(super) fn history_dropped(&self, kind: RecordKind, count: u64) {
+        self.history_dropped
+            .with_label_values(&[kind.as_str()])
             .inc_by(count);
     }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::event::{Decision, Outcome, RunFacts};
+use crate::history::TaskCounters;
 use crate::metrics::families::seconds;
 use crate::metrics::table::{DURATION, START_DELAY};
 use crate::task::Overlap;
@@ -29,9 +30,26 @@ pub(super) struct Numbers {
     pub(super) last_success: f64,
     pub(super) last_failure: f64,
     pub(super) last_duration: f64,
+    last_end: f64,
+    /// What the history counts, if there is one.
+    pub(super) shared: Option<Box<Shared>>,
     /// `None` where no task is meant in particular, or before it is known.
     pub(super) next_fire: Option<f64>,
     pub(super) info: Option<Info>,
+}
+
+/// What a history counts of a task, over all instances and their lives.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// When it was read; monotonic.
+    pub(super) read_at: Duration,
+    pub(super) failures: f64,
+    pub(super) running_since: f64,
+    /// 0 if it is not paused.
+    pub(super) paused_since: f64,
+    pub(super) deadline: f64,
+    pub(super) interval: Option<f64>,
+    pub(super) timeout: f64,
 }
 
 /// What a task was registered with.
@@ -71,6 +89,7 @@ impl Numbers {
     pub(super) fn finished(&mut self, outcome: Outcome, took: Duration, at: DateTime<Utc>) {
         self.running -= 1;
         self.last_duration = took.as_secs_f64();
+        self.last_end = seconds(at);
         self.duration.observe(DURATION.buckets, self.last_duration);
         if let Some(runs) = self.runs.get_mut(outcome as usize) {
             *runs += 1;
@@ -83,6 +102,31 @@ impl Numbers {
                 self.last_failure = seconds(at);
             }
         }
+    }
+
+    /// Takes what a history counts: what it knows better than this instance, which it can be behind
+    /// by some seconds.
+    pub(super) fn share(&mut self, counted: &TaskCounters, read_at: Duration) {
+        let counters = &counted.counters;
+        let or_zero = |at: Option<DateTime<Utc>>| at.map_or(0.0, seconds);
+        self.last_start = self.last_start.max(or_zero(counters.last_start));
+        self.last_success = self.last_success.max(or_zero(counters.last_success));
+        self.last_failure = self.last_failure.max(or_zero(counters.last_failure));
+        if let (Some((_, ended)), Some(took)) = (counters.last_run, counters.last_duration)
+            && seconds(ended) > self.last_end
+        {
+            self.last_end = seconds(ended);
+            self.last_duration = took.as_secs_f64();
+        }
+        self.shared = Some(Box::new(Shared {
+            read_at,
+            failures: counters.consecutive_failures as f64,
+            running_since: or_zero(counted.running_since),
+            paused_since: or_zero(counted.paused_since),
+            deadline: counted.success_deadline.map_or(f64::INFINITY, seconds),
+            interval: counted.interval.map(|interval| interval.as_secs_f64()),
+            timeout: counted.timeout.as_secs_f64(),
+        }));
     }
 
     pub(super) fn set_next_fire(&mut self, at: Option<DateTime<Utc>>) {

@@ -28,7 +28,8 @@ macro_rules! table {
     (@buckets $buckets:expr) => { &$buckets };
 }
 
-// All of it is local: it says what this instance did, since it started. Sum it over instances.
+// Most of it is local: it says what this instance did, since it started. Sum it over instances. What
+// is shared says the same on all instances that have one history: take the largest value.
 table! {
     RUNS: "task_runs_total", [TASK, "outcome"],
         "Runs that ended on this instance, by outcome";
@@ -51,15 +52,29 @@ table! {
     RUNNING: "task_running", [TASK],
         "Runs that go on on this instance";
     LAST_START: "task_last_start_timestamp_seconds", [TASK],
-        "Start of the last run on this instance, 0 if none";
+        "Start of the last run on this instance, or in the fleet with a history, 0 if none";
     LAST_SUCCESS: "task_last_success_timestamp_seconds", [TASK],
-        "End of the last successful run on this instance, 0 if none";
+        "End of the last successful run on this instance, or in the fleet with a history, 0 if none";
     LAST_FAILURE: "task_last_failure_timestamp_seconds", [TASK],
-        "End of the last run on this instance that counts in task_errors_total, 0 if none";
+        "End of the last run that counts in task_errors_total on this instance, or in the fleet with a history, 0 if none";
     LAST_DURATION: "task_last_run_duration_seconds", [TASK],
-        "Wall time of the run that ended last on this instance, 0 if none";
+        "Wall time of the run that ended last on this instance, or in the fleet with a history, 0 if none";
     NEXT_FIRE: "task_next_fire_timestamp_seconds", [TASK],
         "Next fire time, +Inf if there is none";
+    CONSECUTIVE_FAILURES: "task_consecutive_failures", [TASK],
+        "Shared: runs in the fleet that count in task_errors_total since the last success";
+    RUNNING_SINCE: "task_running_since_timestamp_seconds", [TASK],
+        "Shared: start of the oldest run that goes on in the fleet, 0 if none";
+    PAUSED: "task_paused", [TASK],
+        "Shared: 1 if somebody has paused the task, or all tasks";
+    PAUSED_SINCE: "task_paused_since_timestamp_seconds", [TASK],
+        "Shared: start of that pause, 0 if none";
+    SUCCESS_DEADLINE: "task_success_deadline_timestamp_seconds", [TASK],
+        "Shared: when the task has to have succeeded again, +Inf if it need not, or is paused";
+    SCHEDULE_INTERVAL: "task_schedule_interval_seconds", [TASK],
+        "Shared: time from the fire time before the next one to the next one";
+    TIMEOUT: "task_timeout_seconds", [TASK],
+        "Shared: timeout of the task's runs";
     INFO: "task_info", [TASK, "schedule", "timezone", "overlap"],
         "What the task was registered with; always 1";
     LOCK_OPERATIONS: "task_lock_operations_total", ["operation", "result"],
@@ -79,6 +94,8 @@ table! {
         "How often this instance's wall clock has stepped by half a second or more";
     TIMER_STALLS: "task_timer_stalls_total", [],
         "How often the timer was held up for a second or more: suspended, stopped or blocked";
+    HISTORY_DROPPED: "task_history_dropped_total", ["kind"],
+        "Records of the history that this instance could not write and dropped, by kind";
     BUILD_INFO: "tasklock_build_info", ["version"],
         "The version of tasklock; always 1";
 }

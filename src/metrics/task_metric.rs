@@ -9,7 +9,7 @@ use prometheus::proto::{
 };
 
 use crate::event::{Decision, Outcome};
-use crate::metrics::numbers::Numbers;
+use crate::metrics::numbers::{Numbers, Shared};
 use crate::metrics::table::{self, Metric, TASK};
 use crate::metrics::tasks::Tasks;
 
@@ -21,6 +21,10 @@ pub(super) enum Read {
     Counters(fn() -> Vec<&'static str>, fn(&Numbers) -> &[u64]),
     /// No series where there is no value.
     Gauge(fn(&Numbers) -> Option<f64>),
+    /// Shared with all instances, if there is a history.
+    Shared(fn(&Shared) -> Option<f64>),
+    /// The same, of what can fall: left out when it was not read for long.
+    Fresh(fn(&Shared) -> f64),
     /// Its buckets, sum and count.
     Histogram(fn(&Numbers) -> (&[u64], f64, u64)),
     Info,
@@ -48,6 +52,31 @@ pub(super) const METRICS: &[(&Metric, Read)] = &[
         Read::Gauge(|n| Some(n.last_duration)),
     ),
     (&table::NEXT_FIRE, Read::Gauge(|n| n.next_fire)),
+    (
+        &table::CONSECUTIVE_FAILURES,
+        Read::Fresh(|shared| shared.failures),
+    ),
+    (
+        &table::RUNNING_SINCE,
+        Read::Fresh(|shared| shared.running_since),
+    ),
+    (
+        &table::PAUSED,
+        Read::Fresh(|shared| f64::from(shared.paused_since > 0.0)),
+    ),
+    (
+        &table::PAUSED_SINCE,
+        Read::Fresh(|shared| shared.paused_since),
+    ),
+    (
+        &table::SUCCESS_DEADLINE,
+        Read::Shared(|shared| Some(shared.deadline)),
+    ),
+    (
+        &table::SCHEDULE_INTERVAL,
+        Read::Shared(|shared| shared.interval),
+    ),
+    (&table::TIMEOUT, Read::Shared(|shared| Some(shared.timeout))),
     (&table::INFO, Read::Info),
 ];
 
@@ -100,6 +129,15 @@ impl TaskMetric {
                 }
             }
             Read::Gauge(read) => to.extend(read(numbers).map(|n| gauge(n, vec![of_task()]))),
+            Read::Shared(read) => {
+                let value = numbers.shared.as_deref().and_then(read);
+                to.extend(value.map(|n| gauge(n, vec![of_task()])));
+            }
+            Read::Fresh(read) => {
+                let shared = numbers.shared.as_deref();
+                let fresh = shared.filter(|shared| !self.tasks.is_stale(shared.read_at));
+                to.extend(fresh.map(|shared| gauge(read(shared), vec![of_task()])));
+            }
             Read::Histogram(read) => {
                 let mut sample = Sample::from_label(vec![of_task()]);
                 sample.set_histogram(histogram(self.metric.buckets, read(numbers)));
@@ -133,7 +171,7 @@ impl Collector for TaskMetric {
         family.set_help(self.metric.help.to_owned());
         family.set_field_type(match self.read {
             Read::Counter(_) | Read::Counters(..) => MetricType::COUNTER,
-            Read::Gauge(_) | Read::Info => MetricType::GAUGE,
+            Read::Gauge(_) | Read::Shared(_) | Read::Fresh(_) | Read::Info => MetricType::GAUGE,
             Read::Histogram(_) => MetricType::HISTOGRAM,
         });
         family.set_metric(samples);

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tracing::warn;
 
+use crate::history::TaskCounters;
 use crate::metrics::numbers::{Info, Numbers};
 use crate::task::{Overlap, TaskName};
+use crate::time::Clock;
 
 /// What tasks beyond the limit are called, and a task of this very name.
 pub(super) const OTHER: &str = "_other";
@@ -18,6 +21,9 @@ pub(super) const OTHER: &str = "_other";
 /// How many tasks have series of their own, unless it is said otherwise: their text takes a scraper a
 /// second or two.
 const MOST: usize = 5_000;
+
+/// For so long values stay that can fall, though the history is not read any more.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// One after the other: held to count an event, or to read a metric.
 #[derive(Debug, Default)]
@@ -30,6 +36,7 @@ pub(super) struct Tasks {
     /// There from the first task on that is folded.
     other: OnceLock<Series>,
     has_warned: AtomicBool,
+    clock: Arc<dyn Clock>,
 }
 
 impl Series {
@@ -40,6 +47,16 @@ impl Series {
 }
 
 impl Tasks {
+    pub(super) fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            most: AtomicUsize::new(MOST),
+            own: RwLock::default(),
+            other: OnceLock::new(),
+            has_warned: AtomicBool::new(false),
+            clock,
+        }
+    }
+
     pub(super) fn limit(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
@@ -79,6 +96,19 @@ impl Tasks {
         if own.capacity() > 4 * own.len().max(64) {
             own.shrink_to_fit();
         }
+    }
+
+    /// What a history counts. Of those that are folded nothing is: it does not add up.
+    pub(super) fn share(&self, counted: &TaskCounters) {
+        let now = self.clock.monotonic();
+        if let Some(series) = self.own().get(&counted.task) {
+            series.numbers().share(counted, now);
+        }
+    }
+
+    /// Whether something that was read then is so old that it may not be true any more.
+    pub(super) fn is_stale(&self, read_at: Duration) -> bool {
+        self.clock.monotonic().saturating_sub(read_at) > FRESH
     }
 
     pub(super) fn count(&self, task: &TaskName, count: impl FnOnce(&mut Numbers)) {
@@ -129,17 +159,6 @@ impl Tasks {
 
     fn own(&self) -> RwLockReadGuard<'_, HashMap<TaskName, Series>> {
         self.own.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Tasks {
-    fn default() -> Self {
-        Self {
-            most: AtomicUsize::new(MOST),
-            own: RwLock::default(),
-            other: OnceLock::new(),
-            has_warned: AtomicBool::new(false),
-        }
     }
 }
 

@@ -45,6 +45,7 @@ fn finished(task: &str, outcome: Outcome) -> Event {
         outcome,
         duration: Duration::from_secs(2),
         error: None,
+        causes: Arc::default(),
         at: at("2026-11-21T10:00:02.500Z"),
     }
 }
@@ -78,6 +79,8 @@ fn all_series_of_a_task_are_there_at_zero_from_its_registration() {
     for metric in TABLE
         .iter()
         .filter(|m| m.labels == [TASK] && m.buckets.is_empty())
+        // There once the history was read.
+        .filter(|m| !m.help.starts_with("Shared"))
     {
         let value = if metric.name == NEXT_FIRE.name {
             "+Inf"
@@ -378,4 +381,93 @@ fn every_metric_of_tasks_is_read() {
     let names: Vec<&str> = of_tasks.map(|m| m.name).collect();
     let read = task_metric::METRICS.iter().map(|(m, _)| m.name);
     assert_eq!(read.collect::<Vec<_>>(), names);
+}
+
+/// A clock that a test sets.
+#[derive(Debug, Default)]
+struct SetClock(std::sync::atomic::AtomicU64);
+
+impl crate::time::Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::default()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.load(std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+fn counted(task: &str) -> Event {
+    let counters = crate::history::Counters {
+        last_success: Some(at("2026-11-21T09:00:00Z")),
+        last_failure: Some(at("2026-11-21T10:30:00Z")),
+        consecutive_failures: 3,
+        ..Default::default()
+    };
+    let counted = crate::history::TaskCounters {
+        task: task.parse().unwrap(),
+        counters,
+        running_since: Some(at("2026-11-21T10:31:00Z")),
+        paused_since: Some(at("2026-11-21T10:32:00Z")),
+        success_deadline: None,
+        interval: Some(Duration::from_secs(60)),
+        timeout: Duration::from_secs(300),
+    };
+    Event::Counted {
+        tasks: [counted].into(),
+    }
+}
+
+#[test]
+fn what_is_shared_and_can_fall_is_left_out_when_it_is_old() {
+    let clock = Arc::new(SetClock::default());
+    let metrics = Metrics::on(&Registry::new(), clock.clone()).unwrap();
+    metrics.on_event(&registered("t"));
+    let text = metrics.encode().unwrap();
+    assert!(!text.contains("task_consecutive_failures{"), "{text}");
+    metrics.on_event(&counted("t"));
+    let fall = [
+        "task_consecutive_failures{task_name=\"t\"} 3",
+        "task_running_since_timestamp_seconds{task_name=\"t\"} 1795257060",
+        "task_paused{task_name=\"t\"} 1",
+        "task_paused_since_timestamp_seconds{task_name=\"t\"} 1795257120",
+    ];
+    let stay = [
+        "task_success_deadline_timestamp_seconds{task_name=\"t\"} +Inf",
+        "task_schedule_interval_seconds{task_name=\"t\"} 60",
+        "task_timeout_seconds{task_name=\"t\"} 300",
+        "task_last_success_timestamp_seconds{task_name=\"t\"} 1795251600",
+        "task_last_failure_timestamp_seconds{task_name=\"t\"} 1795257000",
+    ];
+    for (seconds, is_there) in [(60, true), (61, false)] {
+        clock.0.store(seconds, std::sync::atomic::Ordering::Relaxed);
+        let text = metrics.encode().unwrap();
+        for line in stay {
+            has(&text, line);
+        }
+        for line in fall {
+            assert_eq!(text.lines().any(|l| l == line), is_there, "{line}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shared_never_makes_an_instant_fall_and_is_not_folded() {
+    let metrics = Metrics::new().unwrap().with_task_limit(1);
+    for event in [
+        registered("t"),
+        registered("folded"),
+        Event::RunStarted { run: run("t", 1) },
+        finished("t", Outcome::Success),
+        counted("t"),
+        counted("folded"),
+    ] {
+        metrics.on_event(&event);
+    }
+    let text = metrics.encode().unwrap();
+    has(
+        &text,
+        "task_last_success_timestamp_seconds{task_name=\"t\"} 1795255202.5",
+    );
+    assert!(!text.contains("task_consecutive_failures{task_name=\"_other\"}"));
 }

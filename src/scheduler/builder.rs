@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Observer, Observers};
 use crate::fleet::FleetStore;
+use crate::history::{History, HistoryWriter, RunLogs};
 use crate::lock::Lock;
 use crate::random::random_bits;
 use crate::schedule::DstPolicy;
@@ -26,6 +27,8 @@ const LONGEST_LEAD: Duration = Duration::from_millis(900);
 pub struct SchedulerBuilder {
     lock: Option<Arc<dyn Lock>>,
     fleet: Option<Arc<dyn FleetStore>>,
+    history: Option<Arc<dyn History>>,
+    logs: RunLogs,
     observers: Vec<Arc<dyn Observer>>,
     timezone: Tz,
     dst: DstPolicy,
@@ -46,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) lock: Arc<dyn Lock>,
     /// Where the fleet meets, if it does.
     pub(crate) fleet: Option<Arc<dyn FleetStore>>,
+    /// Who writes down what was run, if somebody does.
+    pub(crate) history: Option<Arc<HistoryWriter>>,
     pub(crate) observers: Observers,
     pub(crate) timezone: Tz,
     pub(crate) dst: DstPolicy,
@@ -66,6 +71,8 @@ impl SchedulerBuilder {
         Self {
             lock: None,
             fleet: None,
+            history: None,
+            logs: RunLogs::default(),
             observers: Vec::new(),
             timezone: Tz::UTC,
             dst: DstPolicy::default(),
@@ -92,6 +99,23 @@ impl SchedulerBuilder {
     /// All replicas of a service need the same one. Default: none, and each instance is alone.
     pub fn fleet(mut self, store: impl FleetStore) -> Self {
         self.fleet = Some(Arc::new(store));
+        self
+    }
+
+    /// Keeps what was run and what was not, in the whole fleet. All replicas of a service need the same
+    /// one. Default: none, and nobody keeps it.
+    ///
+    /// It is written in the background, from a bounded queue: a history that is slow or away delays
+    /// nothing, and what is dropped is counted.
+    pub fn history(mut self, history: impl History) -> Self {
+        self.history = Some(Arc::new(history));
+        self
+    }
+
+    /// Keeps what runs log in the [history](Self::history) too.
+    #[cfg(feature = "run-logs")]
+    pub fn run_logs(mut self, layer: &crate::history::RunLogLayer) -> Self {
+        self.logs = layer.logs().clone();
         self
     }
 
@@ -260,10 +284,20 @@ impl SchedulerBuilder {
             }
         };
         let instance: Arc<str> = instance.into();
+        let mut observers = self.observers;
+        let history = self.history.map(|history| {
+            let (clock, logs) = (self.clock.clone(), self.logs);
+            let writer = HistoryWriter::new(history, clock, instance.clone(), logs);
+            // Not itself.
+            writer.tell(Observers::new(instance.clone(), observers.clone()));
+            Arc::new(writer)
+        });
+        observers.extend(history.clone().map(|writer| writer as Arc<dyn Observer>));
         let settings = Settings {
             lock,
             fleet: self.fleet,
-            observers: Observers::new(instance.clone(), self.observers),
+            history,
+            observers: Observers::new(instance.clone(), observers),
             timezone: self.timezone,
             dst: self.dst,
             max_concurrent: self.max_concurrent,
@@ -310,6 +344,7 @@ impl fmt::Debug for SchedulerBuilder {
         f.debug_struct("SchedulerBuilder")
             .field("lock", &self.lock)
             .field("fleet", &self.fleet)
+            .field("history", &self.history)
             .field("observers", &self.observers.len())
             .field("timezone", &self.timezone)
             .field("dst", &self.dst)

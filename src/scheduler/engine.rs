@@ -17,6 +17,7 @@ use crate::random::random_bits;
 use crate::scheduler::SchedulerState;
 use crate::scheduler::alarm;
 use crate::scheduler::builder::Settings;
+use crate::scheduler::counting;
 use crate::scheduler::driven::Nudges;
 use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
@@ -185,6 +186,10 @@ impl Engine {
         holder: Option<Arc<str>>,
     ) {
         let task = entry.name.clone();
+        let holder = match decision {
+            Decision::Paused => holder.or_else(|| self.steering.who_holds_back(&task, fire_time)),
+            _ => holder,
+        };
         self.announce(&Event::FiringDecided {
             task,
             fire_time,
@@ -263,6 +268,7 @@ impl Engine {
         tokio::spawn(stored::run(this.clone()));
         tokio::spawn(timer::run(timer, alarm));
         steering::run(this);
+        counting::begin(this);
         Ok(())
     }
 
@@ -333,6 +339,9 @@ impl Engine {
         }
         drop(stopping);
         self.quiet.cancel();
+        if let Some(history) = &self.settings.history {
+            history.stop();
+        }
         let mut cancelled = 0;
         for entry in self.registry.all_at_work() {
             let waiting = {

@@ -22,7 +22,7 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::limits::Permit;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Running;
-use crate::task::{Advice, CancelReason, RunContext, RunControl, RunId};
+use crate::task::{Advice, CancelReason, NoteReader, RunContext, RunControl, RunId, RunNotes};
 use crate::time::Clock;
 
 /// Starts the run of a firing without asking the lock: on each instance, or because the store is
@@ -72,6 +72,7 @@ struct Run {
     entry: Arc<Entry>,
     lease: Lease,
     facts: RunFacts,
+    notes: Arc<RunNotes>,
     control: RunControl,
     is_reported: Arc<AtomicBool>,
     /// Its firing was decided before, by an instance that died.
@@ -115,11 +116,15 @@ impl Run {
             },
             request: firing.manual.as_ref().map(|manual| manual.request.clone()),
         };
+        let reader = engine.settings.history.clone();
+        let reader = reader.map(|history| history as Arc<dyn NoteReader>);
+        let notes = Arc::new(RunNotes::new(facts.run_id, reader));
         Self {
             engine: engine.clone(),
             entry: entry.clone(),
             lease,
             facts,
+            notes,
             control: RunControl::new(),
             is_reported: Arc::default(),
             is_rerun: firing.is_rerun,
@@ -211,6 +216,7 @@ impl Run {
 
         // The future is gone: only now may anybody else have the lock.
         self.engine.renewer.remove(&self.lease);
+        let causes = causes(&end);
         let (outcome, completion, error) = self.judge(end);
         self.release(completion).await;
 
@@ -226,6 +232,7 @@ impl Run {
                 outcome,
                 duration: took,
                 error: error.map(Into::into),
+                causes: causes.into(),
                 at,
             });
         }
@@ -247,7 +254,12 @@ impl Run {
         loop {
             let task = self.entry.task.clone();
             let deadline = self.entry.deadline(self.facts.started);
-            let ctx = RunContext::new(self.facts.clone(), deadline, self.control.clone());
+            let ctx = RunContext::new(
+                self.facts.clone(),
+                deadline,
+                self.control.clone(),
+                self.notes.clone(),
+            );
             let call = Box::pin(async move { task.run(ctx).await });
             let grace = self.entry.policy.cancel_grace;
             let end = self.guard(call, timeout_at, grace).await;
@@ -267,6 +279,7 @@ impl Run {
             self.engine.announce(&Event::RunRetried {
                 run: self.facts.clone(),
                 error: error.into(),
+                causes: causes(&end).into(),
                 wait,
             });
             let pause = Box::pin(async move {
@@ -371,6 +384,14 @@ impl Run {
         {
             claiming::take_back(&self.engine, grant.clone(), completion);
         }
+    }
+}
+
+/// The errors of an end by an error.
+fn causes(end: &End) -> Vec<String> {
+    match end {
+        End::Returned(Err(error)) => error.causes(),
+        _ => Vec::new(),
     }
 }
 

@@ -10,12 +10,14 @@ use chrono_tz::Tz;
 use crate::control::{ControlPlane, Rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Outcome, RunFacts};
+use crate::history::{History, RunQuery, Why, why};
 use crate::lock::Lock;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 #[cfg(feature = "dynamic")]
 use crate::store::TaskStore;
 use crate::task::{RunId, TaskName};
+use crate::text::contained_line;
 
 /// A view of a scheduler. Cheap to clone; it does not keep the scheduler running.
 #[derive(Debug, Clone)]
@@ -124,6 +126,53 @@ impl SchedulerHandle {
     #[cfg(feature = "dynamic")]
     pub fn kinds(&self) -> Vec<KindSnapshot> {
         self.engine.stored.kinds.all()
+    }
+
+    /// What was run in the fleet and what was not, if the scheduler [keeps](crate::SchedulerBuilder::history)
+    /// that.
+    pub fn history(&self) -> Option<Arc<dyn History>> {
+        let writer = self.engine.settings.history.as_ref();
+        writer.map(|writer| writer.history.clone())
+    }
+
+    /// Why a task ran at an instant, or did not: by what the history knows, and by the schedule that the
+    /// task has here.
+    ///
+    /// # Errors
+    ///
+    /// There is no task of that name here, the scheduler has no history, or that could not be asked.
+    pub async fn why(&self, name: &str, at: DateTime<Utc>) -> Result<Why> {
+        let entries = self.engine.registry.all();
+        let Some(entry) = entries.iter().find(|entry| entry.name == *name) else {
+            let text = format!("no task {:?} is registered here", contained_line(name, 128));
+            return Err(Error::new(ErrorKind::InvalidName, text));
+        };
+        let Some(history) = self.history() else {
+            let text = "the scheduler keeps no history: give it one with SchedulerBuilder::history";
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        };
+        let mut query = RunQuery::of(entry.name.clone()).since(at).limit(200);
+        let mut runs = Vec::new();
+        loop {
+            let page = history.runs(&query).await?;
+            runs.extend(page.runs);
+            match page.next {
+                Some(next) => query = query.before(next),
+                None => break,
+            }
+        }
+        let decisions = history.decisions(&entry.name).await?;
+        let counters = history.counters(std::slice::from_ref(&entry.name)).await?;
+        let known_since = counters.into_iter().flatten().next();
+        let known_since = known_since.and_then(|counters| counters.known_since);
+        // What somebody has put in the place of the schedule counts while it lasts.
+        let other = self.engine.steering.overridden(entry);
+        let other = other.filter(|other| other.from <= at && at < other.until);
+        let schedule = other
+            .as_ref()
+            .map_or(&*entry.schedule, |other| &other.schedule);
+        let task = (entry.name.clone(), schedule);
+        Ok(why(task, at, (self.now(), known_since), (runs, decisions)))
     }
 
     /// One task.

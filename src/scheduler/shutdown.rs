@@ -146,6 +146,9 @@ impl Engine {
                 took: report.took,
             });
         }
+        if let Some(history) = &self.settings.history {
+            history.close(TIDY_UP).await;
+        }
         report
     }
 
@@ -215,6 +218,7 @@ impl Engine {
                     outcome: Outcome::Abandoned,
                     duration,
                     error: Some("could not be ended: its thread is blocked".into()),
+                    causes: Arc::default(),
                     at,
                 });
                 abandoned.push(run);

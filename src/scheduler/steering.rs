@@ -98,6 +98,24 @@ impl Steering {
         self.has_rules.load(Ordering::Acquire) && self.rules().holds_back(task.as_str(), fire_time)
     }
 
+    /// Who that is, and until when.
+    pub(crate) fn who_holds_back(
+        &self,
+        task: &TaskName,
+        fire_time: DateTime<Utc>,
+    ) -> Option<Arc<str>> {
+        let rules = self.rules();
+        if let Some(pause) = rules.pause_of(task.as_str(), fire_time) {
+            let until = pause
+                .until
+                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            return Some(format!("{} until {until}", pause.by.actor()).into());
+        }
+        let skip = rules.skip_of(task.as_str())?;
+        let is_skipped = skip.fire_times.contains(&fire_time);
+        is_skipped.then(|| format!("{}, who skips it", skip.by.actor()).into())
+    }
+
     /// The schedule that somebody gave a task in place of its code's.
     pub(crate) fn overridden(&self, entry: &Entry) -> Option<Overridden> {
         if !self.has_rules.load(Ordering::Acquire) || entry.depends_on_runs() || entry.is_driven {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{RunFacts, Trigger};
 use crate::lock::FencingToken;
-use crate::task::{RunId, Shard};
+use crate::task::{Progress, RunId, RunNotes, Shard};
 
 /// What one run knows about itself, and how it hears that it should end. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub struct RunContext {
 struct Facts {
     run: RunFacts,
     deadline: DateTime<Utc>,
+    notes: Arc<RunNotes>,
 }
 
 /// Why a run was asked to end.
@@ -41,9 +42,18 @@ pub enum CancelReason {
 }
 
 impl RunContext {
-    pub(crate) fn new(run: RunFacts, deadline: DateTime<Utc>, control: RunControl) -> Self {
+    pub(crate) fn new(
+        run: RunFacts,
+        deadline: DateTime<Utc>,
+        control: RunControl,
+        notes: Arc<RunNotes>,
+    ) -> Self {
         Self {
-            facts: Arc::new(Facts { run, deadline }),
+            facts: Arc::new(Facts {
+                run,
+                deadline,
+                notes,
+            }),
             control,
         }
     }
@@ -98,6 +108,22 @@ impl RunContext {
     /// What whoever asked for this run tells it: [`RunNow::params`](crate::RunNow::params).
     pub fn params(&self) -> Option<&str> {
         self.facts.run.request.as_ref()?.params.as_deref()
+    }
+
+    /// Says how far the run is, for whoever looks at it: `done` of `total`, or 0 for a total that
+    /// nobody knows. Readable in the [history](crate::History) within a second or two.
+    ///
+    /// Costs nothing to speak of and never waits; of what is said within a second the last is kept.
+    /// Without a history nobody hears it.
+    pub fn progress(&self, done: u64, total: u64) {
+        self.facts.notes.progress(Progress::new(done, total));
+    }
+
+    /// Says in a few words what the run is doing, beside its [`progress`](Self::progress) and like
+    /// it. Cut to 256 bytes; characters that would change how others are shown are escaped. Do not
+    /// put secrets into it.
+    pub fn status(&self, text: impl AsRef<str>) {
+        self.facts.notes.status(text.as_ref());
     }
 
     /// When the timeout will cancel this run, by this instance's clock.

@@ -4,6 +4,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::text::contained;
+
+/// The longest text of one error of several that is kept, in bytes.
+const LONGEST_CAUSE: usize = 4096;
+
 /// What [`Task::run`](crate::Task::run) returns.
 pub type TaskResult = Result<(), TaskError>;
 
@@ -57,6 +62,19 @@ impl TaskError {
 
     pub(crate) fn advice(&self) -> Advice {
         self.advice
+    }
+
+    /// The text of the error and of the errors that caused it, one by one.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        let mut causes = vec![contained(&self.error.to_string(), LONGEST_CAUSE)];
+        let mut source = self.error.source();
+        // A chain that leads back into itself must not hang us.
+        for _ in 0..16 {
+            let Some(cause) = source else { break };
+            causes.push(contained(&cause.to_string(), LONGEST_CAUSE));
+            source = cause.source();
+        }
+        causes
     }
 
     /// The error that the run returned.

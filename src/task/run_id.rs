@@ -17,6 +17,12 @@ impl RunId {
             random,
         ))
     }
+
+    /// The smallest id of a run that began at `at` or later.
+    pub(crate) fn first_at(at: DateTime<Utc>) -> Self {
+        let ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+        Self(ulid::Ulid::from_parts(ms, 0))
+    }
 }
 
 impl std::str::FromStr for RunId {

@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOMAIN: &[&str] = &["defence", "error", "random", "schedule", "time"];
+const DOMAIN: &[&str] = &["defence", "error", "random", "schedule", "text", "time"];
 const CONTRACTS: &[&str] = &[
     "task",
     "base_task",
     "control",
     "event",
     "fleet",
+    "history",
     "lock",
     "lock/lease",
     "lock/transition",
@@ -27,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("error", &[DOMAIN]),
     ("random", &[DOMAIN]),
     ("schedule", &[DOMAIN]),
+    ("text", &[]),
     ("time", &[]),
     ("task", &[DOMAIN, CONTRACTS]),
     ("base_task", &[DOMAIN, CONTRACTS]),
@@ -36,6 +38,9 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("fleet/memory", &[DOMAIN, CONTRACTS]),
     ("fleet/redis", &[DOMAIN, CONTRACTS]),
     ("kinds", &[DOMAIN, CONTRACTS]),
+    ("history", &[DOMAIN, CONTRACTS]),
+    ("history/memory", &[DOMAIN, CONTRACTS]),
+    ("history/redis", &[DOMAIN, CONTRACTS]),
     ("lock", &[DOMAIN, CONTRACTS]),
     ("lock/lease", &[DOMAIN, CONTRACTS]),
     ("lock/transition", &[DOMAIN, CONTRACTS]),
@@ -172,6 +177,11 @@ fn the_domain_is_synchronous_and_does_no_input_or_output() {
     let pure = [
         "schedule",
         "error",
+        "text",
+        "history/counters",
+        "history/deadline",
+        "history/sweep",
+        "history/why",
         "task/policy",
         "task/name",
         "scheduler/admit",

@@ -65,6 +65,14 @@ impl Keys {
         format!("{}task:journal:{name}", self.prefix)
     }
 
+    /// The name that all keys of a history begin with: of one slot.
+    pub(super) fn history(&self) -> String {
+        match has_tag(&self.prefix) {
+            true => format!("{}task:history", self.prefix),
+            false => format!("{{{}task:history}}", self.prefix),
+        }
+    }
+
     /// The channel on which it is told that something was written.
     pub(super) fn changes(&self) -> String {
         format!("{}task:fleet:changes", self.prefix)

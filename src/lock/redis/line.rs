@@ -81,6 +81,11 @@ impl RedisLine {
         self.inner.keys.journal(name)
     }
 
+    /// The name that all keys of a history begin with: of one slot.
+    pub(crate) fn history(&self) -> String {
+        self.inner.keys.history()
+    }
+
     /// The channel on which it is told that something was written.
     pub(crate) fn channel(&self) -> String {
         self.inner.keys.changes()

@@ -1,9 +1,20 @@
 //! The log, as somebody reads it.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
+
+/// Listeners who hear nothing. While there is only one listener in the process, a place that logs for
+/// the first time on a thread without one is taken to be of no interest to anybody.
+static OTHERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| {
+    [(); 2].map(|()| {
+        let deaf =
+            tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::OFF);
+        Dispatch::new(deaf.finish())
+    })
+});
 
 /// Log lines of this thread, remembered.
 #[derive(Clone, Default)]
@@ -43,8 +54,14 @@ impl Lines {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// To be called by whoever listens on one thread only, with a listener of his own.
+    pub fn among_others() {
+        LazyLock::force(&OTHERS);
+    }
+
     /// Remembers what this thread logs while the guard lives.
     pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        LazyLock::force(&OTHERS);
         let subscriber = tracing_subscriber::fmt()
             .with_writer(self.clone())
             .with_ansi(false)
