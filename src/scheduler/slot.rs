@@ -73,16 +73,6 @@ impl Slot {
         self.front.is_none() && self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// The newest fire time that has been taken up here, as far as that is known.
-    #[cfg(feature = "dynamic")]
-    pub(crate) fn newest(&self) -> Option<DateTime<Utc>> {
-        let front = self.front.as_ref().map(|front| front.fire_time);
-        let waiting = self.waiting.back().map(|waiting| waiting.fire_time);
-        let running = self.running.iter().map(|r| r.facts.fire_time).max();
-        let last = self.last_run.as_ref().map(|run| run.fire_time);
-        [front, waiting, running, last].into_iter().flatten().max()
-    }
-
     /// Makes `fire_time` the front, if nothing is before it.
     pub(crate) fn try_front(&mut self, fire_time: DateTime<Utc>) -> bool {
         if self.front.is_some() || !self.waiting.is_empty() {

@@ -212,8 +212,11 @@ impl Timer {
         };
         let planned = self.unplan(task);
         entry.place.store(task, Ordering::Relaxed);
+        let mut since = now;
         if let Some(known) = self.known(task) {
             known.entry = entry.clone();
+            // What was handed on of the old one is decided, here or elsewhere.
+            since = known.fired.map_or(now, |fired| fired.max(now));
         }
         let is_same = *entry.fingerprint == *old.fingerprint;
         let kept = planned.map(|planned| planned.fire_time);
@@ -227,8 +230,6 @@ impl Timer {
         } else if is_same && !(entry.schedule.is_startup() && old.lacks_kind) {
             self.set_next(task, kept);
         } else {
-            // What was taken by the old one is decided.
-            let since = entry.slot().newest().map_or(now, |newest| newest.max(now));
             let next = self.first(&entry, None, since);
             self.set_next(task, next);
         }
@@ -501,9 +502,13 @@ impl Timer {
             self.timeline.clear();
             self.ahead.clear();
             for task in 0..self.tasks.len() {
-                let Some(Known { entry, next, .. }) = self.known(task) else {
+                let Some(Known {
+                    entry, next, fired, ..
+                }) = self.known(task)
+                else {
                     continue;
                 };
+                *fired = None;
                 if next.is_none() {
                     continue;
                 }

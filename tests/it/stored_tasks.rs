@@ -9,9 +9,9 @@ use tasklock::schemars::JsonSchema;
 use tasklock::serde_json::{Value, json};
 use tasklock::testing::TestClock;
 use tasklock::{
-    Decision, Deleted, ErrorKind, Event, Expected, FleetStore, Ignored, MemoryFleet, MemoryLock,
-    Metrics, Outcome, Overlap, Policy, Saved, Scheduler, Scope, StoredTask, TaskStore, Version,
-    Write, chrono_tz, schemars,
+    By, Decision, Deleted, ErrorKind, Event, Expected, FleetStore, Ignored, MemoryFleet,
+    MemoryLock, Metrics, Outcome, Overlap, Policy, RunNow, Saved, Scheduler, Scope, StoredTask,
+    TaskStore, Version, Write, chrono_tz, schemars,
 };
 
 use crate::support::{Bench, SwitchedFleet, clock_and_lock, pass};
@@ -201,21 +201,31 @@ async fn a_change_of_parameters_is_given_to_the_next_run_and_a_change_of_the_spe
 #[tokio::test(start_paused = true)]
 async fn a_change_just_before_a_firing_neither_loses_nor_repeats_it() {
     // At all moments about the fire time: before its lock is taken, ahead of it, at it, after it.
-    for ms in [9_300, 9_600, 9_970, 9_990, 9_999, 10_000, 10_001, 10_060] {
+    for ms in [
+        9_300, 9_600, 9_900, 9_970, 9_990, 9_999, 10_000, 10_001, 10_060,
+    ] {
         let fleet = Fleet::new();
-        let replica = fleet.running().await;
+        let replicas = [fleet.running().await, fleet.running().await];
         let store = fleet.tasks();
         let task = save(&store, &note("t", "*/10 * * * * *", "x")).await;
-        pass(ms as f64 / 1e3).await;
+        pass(f64::from(ms) / 1e3).await;
         let mut changed = task.clone();
         changed.policy = Policy::default().cancel_grace(Duration::from_secs(1));
         changed.spec = "*/5 * * * * *".to_owned();
         save(&store, &changed).await;
-        pass(21.0 - ms as f64 / 1e3).await;
-        let expected = ["10:00:10", "10:00:15", "10:00:20"];
-        assert_eq!(replica.bench.fired("t"), expected, "{ms}");
-        let decisions = replica.bench.seen.decisions("t");
-        assert_eq!(decisions, [Decision::Started; 3], "{ms}");
+        pass(21.0 - f64::from(ms) / 1e3).await;
+        let mut fired: Vec<_> = replicas.iter().flat_map(|r| r.bench.fired("t")).collect();
+        fired.sort();
+        assert_eq!(fired, ["10:00:10", "10:00:15", "10:00:20"], "{ms}");
+        for replica in &replicas {
+            let mut decided = Vec::new();
+            for event in replica.bench.seen.events() {
+                if let Event::FiringDecided { fire_time, .. } = event {
+                    decided.push(fire_time.format("%S").to_string());
+                }
+            }
+            assert_eq!(decided, ["10", "15", "20"], "{ms}");
+        }
     }
 }
 
@@ -752,6 +762,45 @@ async fn a_run_of_a_deleted_task_is_waited_for_at_the_stop() {
     let report = replica.bench.scheduler.stop().await;
     assert_eq!(report.finished, ["short"]);
     assert_eq!(report.cancelled, ["long"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_steer_stored_tasks_as_they_do_others() {
+    let fleet = Fleet::new();
+    let (without, with) = (fleet.bare(), fleet.running().await);
+    without.bench.start().await;
+    save(&fleet.tasks(), &note("t", "0 * * * * *", "stored")).await;
+    pass(1.0).await;
+    let control = without.bench.scheduler.handle().control().unwrap();
+    let by = By::new("ana", "a test").unwrap();
+    for (params, outcome) in [
+        (r#"{"text":"asked"}"#, Outcome::Success),
+        (r#"{"texts":"wrong"}"#, Outcome::Failure),
+        ("no json", Outcome::Failure),
+    ] {
+        let asked = RunNow::new("t", &by).params(params);
+        let receipt = control.run(asked).await.unwrap();
+        assert!(receipt.answer.is_accepted(), "{receipt:?}");
+        pass(1.0).await;
+        assert_eq!(with.bench.seen.outcomes("t").last(), Some(&outcome));
+    }
+    assert_eq!(with.notes(), ["asked"]);
+    // What people want lasts over a change of the task.
+    let hour = Duration::from_secs(3_600);
+    control
+        .override_spec("t", "*/20 * * * * *", Tz::UTC, hour, &by)
+        .await
+        .unwrap();
+    pass(1.0).await;
+    let mut task = fleet.tasks().get("t").await.unwrap().unwrap();
+    task.spec = "0 0 * * * *".to_owned();
+    save(&fleet.tasks(), &task).await;
+    pass(60.0).await;
+    assert_eq!(with.notes().len(), 4, "{:?}", with.notes());
+    assert!(control.reset("t", &by).await.unwrap());
+    pass(120.0).await;
+    assert_eq!(with.notes().len(), 4);
+    assert_eq!(without.notes(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -190,7 +190,9 @@ pub(crate) fn dispatch(engine: &Arc<Engine>, mut firings: Vec<Firing>) {
             }
         }
         if firing.entry.lacks_kind {
-            engine.decide(&firing.entry, firing.fire_time, Decision::Limited, None);
+            if !firing.is_made_up() {
+                engine.decide(&firing.entry, firing.fire_time, Decision::Limited, None);
+            }
             continue;
         }
         let displaced = firing.entry.slot().displace_held();

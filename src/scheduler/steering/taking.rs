@@ -204,7 +204,9 @@ pub(super) fn takes_firings(engine: &Engine) -> bool {
     engine.state() == SchedulerState::Running && !engine.steering.is_drained()
 }
 
-/// A task, or its parts.
+/// A task, or its parts, if it can be run here.
 pub(super) fn entries_of(engine: &Engine, task: &TaskName) -> Vec<Arc<Entry>> {
-    engine.registry.named(task)
+    let mut entries = engine.registry.named(task);
+    entries.retain(|entry| !entry.lacks_kind);
+    entries
 }

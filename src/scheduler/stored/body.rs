@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::store::{AnyKind, StoredTask};
 use crate::task::{Policy, RunContext, Task, TaskError, TaskResult};
@@ -66,11 +67,25 @@ impl Task for Body {
     async fn run(&self, ctx: RunContext) -> TaskResult {
         let task = self.task();
         match &self.kind {
-            Some(kind) => kind.run(ctx, &task.parameters).await,
+            Some(kind) => match asked_with(&ctx)? {
+                Some(parameters) => kind.run(ctx, &parameters).await,
+                None => kind.run(ctx, &task.parameters).await,
+            },
             None => {
                 let text = format!("the kind {} is not known here", task.kind);
                 Err(TaskError::permanent(text))
             }
         }
     }
+}
+
+/// The parameters that somebody gave who asked for this run, in place of those that are stored.
+fn asked_with(ctx: &RunContext) -> Result<Option<Value>, TaskError> {
+    let Some(text) = ctx.params() else {
+        return Ok(None);
+    };
+    serde_json::from_str(text).map(Some).map_err(|e| {
+        let text = format!("the parameters that this run was asked for with are no JSON: {e}");
+        TaskError::permanent(text)
+    })
 }
