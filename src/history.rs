@@ -11,6 +11,7 @@ mod change;
 mod counters;
 mod deadline;
 mod decided;
+mod hearing;
 mod line;
 mod log_buffer;
 mod memory;
@@ -60,6 +61,33 @@ pub(crate) use writer::HistoryWriter;
 ///
 /// Nothing that decides whether a firing runs twice is kept here: that is the lock's. Writes come in
 /// batches, in the order of what one instance did; those of several instances may come in any order.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> tasklock::Result<()> {
+/// use tasklock::{History, MemoryHistory, Outcome, RunQuery, TaskName};
+///
+/// let history = MemoryHistory::new(); // or that of a scheduler: scheduler.handle().history()
+/// let task: TaskName = "invoices.sync".parse()?;
+///
+/// // Runs of a task that failed, newest first; the next page; one of them, and what it logged.
+/// let failures = RunQuery::of(task.clone()).outcome(Outcome::Failure).limit(20);
+/// let page = history.runs(&failures).await?;
+/// let older = page.next.map(|next| failures.before(next));
+/// for run in &page.runs {
+///     println!("{} on {}: {:?}", run.run_id, run.instance, run.error);
+///     let log = history.log(run.run_id, 0).await?;
+/// }
+///
+/// // What goes on, and what it says of itself.
+/// for run in history.running(None).await? {
+///     println!("{}: {:?} {:?}", run.task, run.status, run.progress);
+/// }
+///
+/// // What did not run, and what is counted, of many tasks in one round trip.
+/// let decisions = history.decisions(&task).await?;
+/// let counters = history.counters(&[task]).await?;
+/// # Ok(()) }
+/// ```
 ///
 /// Calls are cancel-safe, and safe to repeat: a record that is written twice is there once, and counts
 /// once. An error of a kind that [`is_transient`](crate::Error::is_transient) may be asked again.

@@ -1,7 +1,7 @@
 //! Writes what the engine announces into a history, in batches, off the path of runs.
 //!
 //! ```text
-//! on_event ──> queue (16 MiB) ── every half second, or 4 MiB ──> History::write
+//! on_event ──> heard ──> queue (16 MiB) ── every half second, or 4 MiB ──> History::write
 //!                 └ full: dropped, counted, one warning a minute      └ fails: put back, again later
 //! ```
 
@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Decision, Event, Observer, Observers, RecordKind};
+use crate::event::{Event, Observers, RecordKind};
+use crate::history::hearing::Hearing;
 use crate::history::queue::{Dropped, Queue};
-use crate::history::{DecisionRecord, Failure, History, HistoryWrite, RunLogs, RunRecord, gone};
+use crate::history::{History, HistoryWrite, RunLogs, RunRecord, gone};
 use crate::lock::Lock;
-use crate::task::{NoteReader, RunNotes, TaskName};
+use crate::task::TaskName;
 use crate::text::contained_line;
 use crate::time::Clock;
 
@@ -40,6 +41,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 /// A batch that a history refuses for good is dropped after so many attempts.
 const ATTEMPTS: u32 = 3;
+/// A history that is away at the end is tried so often.
+const LAST_ATTEMPTS: u32 = 3;
 /// A drop is told in the log no more often.
 const WARNING: Duration = Duration::from_secs(60);
 /// For so long the status of a run stands that says nothing more.
@@ -48,12 +51,14 @@ const STATUS_TTL: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug)]
 pub(crate) struct HistoryWriter {
     pub(crate) history: Arc<dyn History>,
-    clock: Arc<dyn Clock>,
-    instance: Arc<str>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) instance: Arc<str>,
     logs: RunLogs,
+    /// What the engine has announced, and is in no record yet.
+    pub(super) hearing: Hearing,
     // Held to add, to take, or to change one record.
     queue: Mutex<Queue>,
-    wake: Arc<Notify>,
+    pub(super) wake: Arc<Notify>,
     /// In the order of [`RecordKind::ALL`]; all that were dropped.
     dropped: [AtomicU64; RecordKind::ALL.len()],
     /// How many of them were announced, and warned of.
@@ -90,6 +95,7 @@ impl HistoryWriter {
             clock,
             instance,
             logs,
+            hearing: Hearing::default(),
             queue: Mutex::default(),
             wake,
             dropped: Default::default(),
@@ -145,7 +151,7 @@ impl HistoryWriter {
     async fn write_until_stopped(&self, lock: &Arc<dyn Lock>) {
         let mut times = Times::default();
         let mut pause = PAUSES[0];
-        let mut attempts = 0;
+        let (mut attempts, mut last_attempts) = (0, 0);
         loop {
             let is_last = self.stop.is_cancelled();
             self.gather(&mut times, is_last);
@@ -162,6 +168,10 @@ impl HistoryWriter {
                 Err(error) => {
                     attempts += 1;
                     self.failed(&error, attempts).await;
+                    last_attempts += u32::from(is_last);
+                    if last_attempts >= LAST_ATTEMPTS {
+                        return self.drop_the_rest();
+                    }
                     self.tell_drops(&mut times, is_last);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
@@ -182,7 +192,8 @@ impl HistoryWriter {
         let beat_in = since(times.beat, now).map_or(Duration::ZERO, |s| BEAT.saturating_sub(s));
         let beat = tokio::time::sleep(beat_in);
         tokio::pin!(beat);
-        let has_something = || !self.queue().is_empty() || !self.logs.is_empty();
+        let has_something =
+            || !self.hearing.is_empty() || !self.queue().is_empty() || !self.logs.is_empty();
         while !has_something() {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -203,6 +214,7 @@ impl HistoryWriter {
 
     /// Brings what runs have said and logged, and what was gathered, into the queue if it is time.
     fn gather(&self, times: &mut Times, is_last: bool) {
+        self.take_in();
         let now = self.clock.monotonic();
         if is_last || is_over(times.gathered, now, COMMON) {
             times.gathered = Some(now);
@@ -318,6 +330,7 @@ impl HistoryWriter {
         let own = self
             .limited(self.history.running(Some(&self.instance)))
             .await?;
+        self.take_in();
         let is_lost = |run: &RunRecord| !self.queue().knows(run.run_id);
         let others = silent
             .into_iter()
@@ -347,6 +360,7 @@ impl HistoryWriter {
     }
 
     fn drop_the_rest(&self) {
+        self.take_in();
         loop {
             let batch = self.queue().take();
             if batch.is_empty() {
@@ -400,13 +414,16 @@ impl HistoryWriter {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         // Nothing that can panic happens while it is held.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the queue, counts what did not fit, and wakes whoever writes.
-    fn enqueue(&self, change: impl FnOnce(&mut Queue) -> std::result::Result<(), Dropped>) {
+    pub(super) fn enqueue(
+        &self,
+        change: impl FnOnce(&mut Queue) -> std::result::Result<(), Dropped>,
+    ) {
         let (changed, wakes) = {
             let mut queue = self.queue();
             let was_empty = queue.is_empty();
@@ -442,70 +459,5 @@ impl Drop for Unwritten<'_> {
         if !batch.is_empty() {
             self.writer.queue().put_back(batch);
         }
-    }
-}
-
-impl Observer for HistoryWriter {
-    fn on_event(&self, event: &Event) {
-        match event {
-            Event::RunStarted { run } => {
-                let record = RunRecord::started(run, &*self.instance);
-                self.enqueue(|queue| queue.start(record));
-            }
-            Event::RunRetried {
-                run, error, causes, ..
-            } => {
-                let now = self.clock.now();
-                let failure = Some(Failure::new(error, causes));
-                let change = |record: &mut RunRecord| record.end_attempt(now, failure);
-                self.queue().change(run.run_id, change);
-            }
-            Event::AttemptStarted { run } => {
-                let now = self.clock.now();
-                let change = |record: &mut RunRecord| record.begin_attempt(run.attempt, now);
-                self.queue().change(run.run_id, change);
-            }
-            Event::RunFinished {
-                run,
-                outcome,
-                duration,
-                error,
-                causes,
-                at,
-            } => {
-                let failure = error.as_deref().map(|error| Failure::new(error, causes));
-                self.enqueue(|queue| {
-                    queue.finish(run.run_id, |started| {
-                        let started =
-                            started.unwrap_or_else(|| RunRecord::started(run, &*self.instance));
-                        let mut record = started;
-                        record.finish(*outcome, *at, *duration, failure);
-                        record
-                    })
-                });
-            }
-            Event::FiringDecided {
-                task,
-                fire_time,
-                decision,
-                count,
-                holder,
-            } if *decision != Decision::Started => {
-                let (task, instance) = (task.clone(), &*self.instance);
-                let holder = holder.as_deref().map(|holder| contained_line(holder, 200));
-                let decided = DecisionRecord::new(task, *fire_time, *count, *decision, instance);
-                self.enqueue(|queue| queue.decide(decided.with_holder(holder)));
-            }
-            _ => {}
-        }
-    }
-}
-
-impl NoteReader for HistoryWriter {
-    fn noted(&self, notes: &Arc<RunNotes>) {
-        self.enqueue(|queue| {
-            queue.note(notes);
-            Ok(())
-        });
     }
 }

@@ -138,6 +138,16 @@ impl SchedulerHandle {
     /// Why a task ran at an instant, or did not: by what the history knows, and by the schedule that the
     /// task has here.
     ///
+    /// ```
+    /// # async fn f(scheduler: tasklock::Scheduler) -> tasklock::Result<()> {
+    /// let at = "2026-11-21T14:00:00Z".parse().unwrap();
+    /// let why = scheduler.handle().why("reports.daily", at).await?;
+    /// // reports.daily at 2026-11-21T14:00:00Z: ran on api-1: success (run 01JD9A4F2C6Q8V0Y3M5N7P9R1T)
+    /// println!("{why}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// There is no task of that name here, the scheduler has no history, or that could not be asked.

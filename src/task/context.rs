@@ -113,6 +113,20 @@ impl RunContext {
     /// Says how far the run is, for whoever looks at it: `done` of `total`, or 0 for a total that
     /// nobody knows. Readable in the [history](crate::History) within a second or two.
     ///
+    /// ```
+    /// # async fn upload(_: &str) -> tasklock::TaskResult { Ok(()) }
+    /// use tasklock::{RunContext, TaskResult};
+    ///
+    /// async fn run(ctx: RunContext, files: Vec<String>) -> TaskResult {
+    ///     for (n, file) in files.iter().enumerate() {
+    ///         ctx.progress(n as u64, files.len() as u64);
+    ///         ctx.status(format!("uploading {file}"));
+    ///         upload(file).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// Costs nothing to speak of and never waits; of what is said within a second the last is kept.
     /// Without a history nobody hears it.
     pub fn progress(&self, done: u64, total: u64) {
