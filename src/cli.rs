@@ -16,11 +16,14 @@
 //! #[tokio::main]
 //! async fn main() -> ExitCode {
 //!     let App::Cron(command) = App::parse();
-//!     command.run(async || {
-//!         let scheduler = Scheduler::builder().lock(FileLock::open("data/locks")?).build()?;
-//!         scheduler.register(BaseTask::new("report", "0 30 9 * * *", Duration::from_secs(60), |_| async { Ok(()) }))?;
-//!         tasklock::Result::Ok(scheduler)
-//!     }).await
+//!     command.run(build).await
+//! }
+//!
+//! async fn build() -> tasklock::Result<Scheduler> {
+//!     let scheduler = Scheduler::builder().lock(FileLock::open("data/locks")?).build()?;
+//!     let minute = Duration::from_secs(60);
+//!     scheduler.register(BaseTask::new("report", "0 30 9 * * *", minute, |_| async { Ok(()) }))?;
+//!     Ok(scheduler)
 //! }
 //! ```
 

@@ -227,7 +227,7 @@ impl Play {
             let stored = std::mem::take(&mut self.model);
             let (stored, expected) = transition::acquire(stored, claim, now_us);
             self.model = stored;
-            assert_eq!(rough(&answer), rough(&expected), "{claim:?}");
+            assert_eq!(roughly(&answer, &expected), expected, "{claim:?}");
             self.saw(&answer);
             if let Acquired::Granted(grant) = answer {
                 self.grants.push(grant);
@@ -418,18 +418,31 @@ fn pick<T: Clone>(items: &[T], index: &prop::sample::Index) -> Option<T> {
     (!items.is_empty()).then(|| index.get(items).clone())
 }
 
-/// The answer without the milliseconds that pass between two readings of a clock.
-fn rough(answer: &Acquired) -> Acquired {
-    let round = |d: Duration| {
-        Duration::from_millis((u64::try_from(d.as_millis()).unwrap() + 50) / 100 * 100)
-    };
+/// How much time may pass between two readings of a clock.
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// An answer that is as expected but for what passes between two readings of a clock.
+fn roughly(answer: &Acquired, expected: &Acquired) -> Acquired {
     let mut answer = answer.clone();
-    match &mut answer {
-        Acquired::Granted(grant) => grant.remaining = round(grant.remaining),
-        Acquired::Held(Holder {
-            remaining: Some(remaining),
-            ..
-        }) => *remaining = round(*remaining),
+    let near = |found: &mut Duration, expected: Duration| {
+        if found.abs_diff(expected) <= BETWEEN {
+            *found = expected;
+        }
+    };
+    match (&mut answer, expected) {
+        (Acquired::Granted(found), Acquired::Granted(expected)) => {
+            near(&mut found.remaining, expected.remaining);
+        }
+        (
+            Acquired::Held(Holder {
+                remaining: Some(found),
+                ..
+            }),
+            Acquired::Held(Holder {
+                remaining: Some(expected),
+                ..
+            }),
+        ) => near(found, *expected),
         _ => {}
     }
     answer
