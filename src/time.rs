@@ -17,6 +17,13 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Time since an arbitrary fixed point. It never steps and never goes back. It should go on
     /// while the machine is suspended, since a lease in a store ends meanwhile.
     fn monotonic(&self) -> Duration;
+
+    /// Whether it goes as a sleeping thread's does, so that one may be used to wait more finely
+    /// than to the millisecond of tokio's timer. Default `false`: time is what tokio takes for it,
+    /// which a test may have stopped.
+    fn is_machine_time(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's own clocks.
@@ -29,6 +36,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    fn is_machine_time(&self) -> bool {
+        true
     }
 
     #[cfg(target_os = "linux")]

@@ -29,6 +29,9 @@ const FEW: usize = 64;
 /// For how long those who have run wait for those who have not started.
 const MOMENT: Duration = Duration::from_millis(100);
 
+/// So close to the time, tokio's timer is too coarse.
+const COARSE: Duration = Duration::from_millis(3);
+
 /// How often those look at the clock that wait for it to come back.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -248,8 +251,25 @@ async fn wait(engine: &Engine, at: DateTime<Utc>) -> Signal {
         tokio::select! {
             biased;
             () = engine.aborting.cancelled() => return Signal::Abort,
-            () = tokio::time::sleep(left) => {}
+            () = sleep(left, engine.settings.clock.is_machine_time()) => {}
         }
+    }
+}
+
+/// Sleeps for `left`, and is finer than tokio's timer, which wakes up to two milliseconds late, if a
+/// thread can sleep in its place.
+async fn sleep(left: Duration, by_thread: bool) {
+    if !by_thread {
+        return tokio::time::sleep(left).await;
+    }
+    if left > COARSE {
+        return tokio::time::sleep(left - COARSE).await;
+    }
+    tokio::select! {
+        biased;
+        _ = tokio::task::spawn_blocking(move || std::thread::sleep(left)) => {}
+        // The threads may all be taken.
+        () = tokio::time::sleep(left) => {}
     }
 }
 
