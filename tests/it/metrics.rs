@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tasklock::chrono::TimeDelta;
 use tasklock::{BaseTask, MemoryLock, Metrics, Policy, TaskError};
 
-use crate::support::{Bench, pass};
+use crate::support::{Bench, clock_and_lock, instance, pass};
 
 fn value(text: &str, series: &str) -> f64 {
     let line = text
@@ -110,4 +111,36 @@ async fn promtool_finds_nothing_to_say() {
         "{}",
         String::from_utf8_lossy(&said)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_of_the_clock_stalls_and_different_specs_are_counted() {
+    let (clock, lock) = clock_and_lock();
+    let metrics = Metrics::new().unwrap();
+    let bench = Bench::on(clock.clone(), lock.clone(), |b| b.metrics(metrics.clone()));
+    let other = instance(&clock, lock);
+    for (bench, spec) in [(&bench, "*/20 * * * * *"), (&other, "*/30 * * * * *")] {
+        bench.task("differs", spec, |_| async { Ok(()) });
+        bench.start().await;
+    }
+    pass(0.5).await;
+    let of = |series: &str| value(&metrics.encode().unwrap(), series);
+    let counts = || {
+        [
+            of("task_clock_steps_total"),
+            of("task_timer_stalls_total"),
+            of("task_spec_conflicts_total{task_name=\"differs\"}"),
+        ]
+    };
+    assert_eq!(counts(), [0.0, 0.0, 0.0]);
+    clock.step(TimeDelta::seconds(3));
+    pass(1.1).await;
+    assert_eq!(counts()[0], 1.0);
+    clock.suspend(Duration::from_secs(5));
+    pass(1.1).await;
+    assert_eq!(counts()[1], 1.0);
+    pass(120.0).await;
+    let [steps, stalls, conflicts] = counts();
+    assert_eq!((steps, stalls), (1.0, 1.0));
+    assert!(conflicts >= 2.0, "{conflicts}");
 }

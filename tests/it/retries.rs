@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tasklock::{MemoryLock, Metrics, Outcome, Policy, Retry, TaskError};
+use tasklock::{LockOperation, MemoryLock, Metrics, Outcome, Policy, Retry, TaskError};
 
-use crate::support::{Bench, pass};
+use crate::support::{Bench, Fault, ScriptedLock, clock_and_lock, pass};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -52,6 +52,27 @@ async fn a_run_that_is_asked_to_end_while_it_waits_is_not_called_again() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert_eq!(bench.seen.outcomes("t"), [Outcome::Cancelled]);
     assert_eq!(retries(&metrics), "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_retry_ends_with_the_lease() {
+    let (clock, lock) = clock_and_lock();
+    let lock = ScriptedLock::new(lock);
+    lock.always(LockOperation::Renew, Fault::NotSent);
+    let bench = Bench::on(clock, lock, |b| b);
+    // Longer than a lease that nobody can renew.
+    let policy = Policy::default().retry(Retry::times(1).first_wait(seconds(120)));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    bench.task_with("t", "0 0 * * * *", seconds(600), policy, move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Err(TaskError::new("never")) }
+    });
+    bench.start().await;
+    pass(3600.0 + 29.0).await;
+    assert_eq!(bench.seen.outcomes("t"), [Outcome::LeaseLost]);
+    pass(300.0).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
