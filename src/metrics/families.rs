@@ -113,9 +113,7 @@ impl Families {
     }
 
     pub(super) fn fleet_event(&self, event: &str, count: u64) {
-        self.fleet_events
-            .with_label_values(&[event])
-            .inc_by(count);
+        self.fleet_events.with_label_values(&[event]).inc_by(count);
     }
 
     pub(super) fn lock_took(&self, operation: LockOperation, took: Duration) {

@@ -180,11 +180,9 @@ impl Collector for TaskMetric {
         family.set_help(self.metric.help.to_owned());
         family.set_field_type(match self.read {
             Read::Counter(_) | Read::Counters(..) => MetricType::COUNTER,
-            Read::Gauge(_)
-            | Read::Shared(_)
-            | Read::Fresh(_)
-            | Read::Drift
-            | Read::Info => MetricType::GAUGE,
+            Read::Gauge(_) | Read::Shared(_) | Read::Fresh(_) | Read::Drift | Read::Info => {
+                MetricType::GAUGE
+            }
             Read::Histogram(_) => MetricType::HISTOGRAM,
         });
         family.set_metric(samples);

@@ -37,9 +37,9 @@ use crate::scheduler::registry::Entry;
 use crate::task::{RunControl, RunId, TaskName};
 
 pub(crate) use following::{read_rules, run};
+use outage::Outage;
 #[cfg(feature = "dynamic")]
 pub(crate) use outage::Reading;
-use outage::Outage;
 
 /// How long the store may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);

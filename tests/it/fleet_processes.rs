@@ -74,7 +74,10 @@ impl Trio {
             if there == NAMES.len() {
                 return;
             }
-            assert!(SystemClock.monotonic() - begun < PATIENCE, "{there} are there");
+            assert!(
+                SystemClock.monotonic() - begun < PATIENCE,
+                "{there} are there"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -197,7 +200,6 @@ impl Trio {
             };
             Some(Trail {
                 n: number(entry.by.actor())?,
-                command: entry.command,
                 result,
                 instance,
             })
@@ -225,7 +227,8 @@ async fn what_is_asked_of_one_process_is_done_by_the_others() {
     // Rules.
     trio.done("a", json!({"do": "pause", "task": "tick"})).await;
     trio.all_decide(&NAMES, "tick", &["paused"]).await;
-    trio.done("b", json!({"do": "resume", "task": "tick"})).await;
+    trio.done("b", json!({"do": "resume", "task": "tick"}))
+        .await;
     let due = ["started", "fired_elsewhere"];
     trio.all_decide(&NAMES, "tick", &due).await;
     trio.done("b", json!({"do": "pause_all"})).await;
@@ -238,14 +241,24 @@ async fn what_is_asked_of_one_process_is_done_by_the_others() {
     trio.done("b", json!({"do": "undrain", "on": "a"})).await;
     trio.all_decide(&["a"], "tick", &due).await;
     let spec = "* * * * * *";
-    trio.done("a", json!({"do": "override", "task": "rare.0", "spec": spec})).await;
+    trio.done(
+        "a",
+        json!({"do": "override", "task": "rare.0", "spec": spec}),
+    )
+    .await;
     trio.all_decide(&NAMES, "rare.0", &due).await;
-    trio.done("b", json!({"do": "reset", "task": "rare.0"})).await;
+    trio.done("b", json!({"do": "reset", "task": "rare.0"}))
+        .await;
     trio.agree().await;
 
     // Skips: no fire time of these runs, and each instance says so.
     let answer = trio.done("c", json!({"do": "skip", "task": "tick"})).await;
-    let skipped: Vec<i64> = answer["skipped"].as_array().unwrap().iter().map(|at| at.as_i64().unwrap()).collect();
+    let skipped: Vec<i64> = answer["skipped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|at| at.as_i64().unwrap())
+        .collect();
     assert_eq!(skipped.len(), 2);
     let decided = trio
         .until("the skipped firings are decided", |noted| {
@@ -262,7 +275,13 @@ async fn what_is_asked_of_one_process_is_done_by_the_others() {
             all.iter().all(|of| of.len() == 2).then_some(all)
         })
         .await;
-    assert!(decided.iter().flatten().all(|l| l.text("decision") == "paused"), "{decided:?}");
+    assert!(
+        decided
+            .iter()
+            .flatten()
+            .all(|l| l.text("decision") == "paused"),
+        "{decided:?}"
+    );
 
     // Commands.
     for (issuer, target) in [("a", "b"), ("b", "c"), ("c", "a")] {
@@ -271,12 +290,20 @@ async fn what_is_asked_of_one_process_is_done_by_the_others() {
         trio.until("the run is cancelled", |noted| {
             let is = |l: &&Noted| l.what == "end" && l.text("run") == run;
             let end = noted.iter().find(is)?;
-            assert_eq!((end.text("outcome"), end.replica.as_str()), ("cancelled", target));
+            assert_eq!(
+                (end.text("outcome"), end.replica.as_str()),
+                ("cancelled", target)
+            );
             Some(())
         })
         .await;
     }
-    let claim = Claim::new("held".parse().unwrap(), Utc::now(), Token::from_bits(7), "a ghost");
+    let claim = Claim::new(
+        "held".parse().unwrap(),
+        Utc::now(),
+        Token::from_bits(7),
+        "a ghost",
+    );
     let claim = claim.with_ttl(Duration::from_secs(300));
     let fence = loop {
         match trio.lock.acquire(&claim).await.unwrap() {
@@ -286,28 +313,39 @@ async fn what_is_asked_of_one_process_is_done_by_the_others() {
         }
     };
     trio.all_decide(&NAMES, "held", &["overlap"]).await;
-    trio.done("b", json!({"do": "unlock", "task": "held", "fence": fence.get()})).await;
+    trio.done(
+        "b",
+        json!({"do": "unlock", "task": "held", "fence": fence.get()}),
+    )
+    .await;
     trio.all_decide(&NAMES, "held", &due).await;
 
     // Tasks defined at run time.
-    trio.done("a", json!({"do": "save", "task": "note.1", "spec": spec})).await;
+    trio.done("a", json!({"do": "save", "task": "note.1", "spec": spec}))
+        .await;
     trio.all_decide(&NAMES, "note.1", &due).await;
     let spec = "*/2 * * * * *";
-    trio.done("b", json!({"do": "save", "task": "note.1", "spec": spec})).await;
+    trio.done("b", json!({"do": "save", "task": "note.1", "spec": spec}))
+        .await;
     assert_eq!(trio.agree().await["stored"]["note.1"], spec);
-    trio.done("c", json!({"do": "delete", "task": "note.1"})).await;
+    trio.done("c", json!({"do": "delete", "task": "note.1"}))
+        .await;
     assert_eq!(trio.agree().await["stored"], json!({}));
 
     let noted = read_journal(&trio.journal);
     let truth = trio.agree().await;
     // The runs that were cancelled did not end by themselves, and so on: nothing was done twice.
     let acts = judge_only(&noted, &["run", "cancel"]);
-    assert_eq!(judge(&acts, &trio.trail().await, &truth, &Blow::default()), [""; 0]);
+    assert_eq!(
+        judge(&acts, &trio.trail().await, &truth, &Blow::default()),
+        [""; 0]
+    );
 }
 
 /// The journal without what was asked for beside these acts: rules that are gone again are no truth.
 fn judge_only(noted: &[Noted], acts: &[&str]) -> Vec<Noted> {
-    let fits = |l: &&Noted| l.what != "asked" || acts.contains(&l.more["act"]["do"].as_str().unwrap());
+    let fits =
+        |l: &&Noted| l.what != "asked" || acts.contains(&l.more["act"]["do"].as_str().unwrap());
     noted.iter().filter(fits).cloned().collect()
 }
 
@@ -351,7 +389,11 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
     }
     trio.done("c", json!({"do": "pause", "task": "tock"})).await;
     trio.done("c", json!({"do": "drain", "on": "c"})).await;
-    trio.done("c", json!({"do": "save", "task": "note.1", "spec": "@hourly"})).await;
+    trio.done(
+        "c",
+        json!({"do": "save", "task": "note.1", "spec": "@hourly"}),
+    )
+    .await;
     trio.agree().await;
     // Only what is asked for from here on is judged: what was done before may be undone.
     let before = trio.acts;
@@ -426,7 +468,9 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
         for name in blow.killed.clone() {
             trio.process(&name).restart();
             trio.until("it is back", |noted| {
-                let ready = noted.iter().filter(|l| l.what == "ready" && l.replica == name);
+                let ready = noted
+                    .iter()
+                    .filter(|l| l.what == "ready" && l.replica == name);
                 (ready.count() == 2).then_some(())
             })
             .await;
@@ -435,7 +479,9 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
     if fault == Fault::IssuerKilled {
         // Somebody asks again for what has a key: it is the same wish.
         let again: Vec<(u64, Value)> = trio
-            .until("what was asked", |noted| Some(asked_with_keys(noted, before)))
+            .until("what was asked", |noted| {
+                Some(asked_with_keys(noted, before))
+            })
             .await;
         for (n, mut act) in again {
             act["n"] = json!(n);
@@ -450,7 +496,11 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
     let issuer_lives = fault != Fault::IssuerKilled;
     let last = trio.acts;
     trio.until("all are answered", |noted| {
-        let is = |n: u64| noted.iter().any(|l| l.what == "answered" && l.n() == Some(n));
+        let is = |n: u64| {
+            noted
+                .iter()
+                .any(|l| l.what == "answered" && l.n() == Some(n))
+        };
         (!issuer_lives || (before + 1..=last).all(is)).then_some(())
     })
     .await;
@@ -468,7 +518,9 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
             let is = |l: &&Noted| l.what == "start" && l.n() == Some(n);
             let starts = noted.iter().filter(is).count();
             if starts != 1 {
-                wrong.push(format!("act {n} was asked for twice with one key, and ran {starts} times: {act}"));
+                wrong.push(format!(
+                    "act {n} was asked for twice with one key, and ran {starts} times: {act}"
+                ));
             }
         }
     }
@@ -477,7 +529,9 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
 
 /// The runs that were asked for with a key, after the act `before`.
 fn asked_with_keys(noted: &[Noted], before: u64) -> Vec<(u64, Value)> {
-    let asked = noted.iter().filter(|l| l.what == "asked" && l.n() > Some(before));
+    let asked = noted
+        .iter()
+        .filter(|l| l.what == "asked" && l.n() > Some(before));
     let with_key = asked.filter(|l| l.more["act"]["key"].is_string());
     let mut found: Vec<(u64, Value)> = with_key
         .map(|l| (l.n().unwrap(), l.more["act"].clone()))

@@ -14,6 +14,7 @@ use tasklock::{
     TaskStore, Version, Write, chrono_tz, schemars,
 };
 
+use crate::support::lines::Lines;
 use crate::support::{Bench, SwitchedFleet, clock_and_lock, pass};
 
 #[derive(serde::Deserialize, JsonSchema)]
@@ -470,6 +471,9 @@ async fn a_task_of_code_owns_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_without_the_kind_leaves_the_firings_to_others_and_says_so() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let warnings = || lines.text().matches(" WARN ").count();
     let fleet = Fleet::new();
     let (without, with) = (fleet.bare(), fleet.running().await);
     without.bench.start().await;
@@ -479,15 +483,27 @@ async fn an_instance_without_the_kind_leaves_the_firings_to_others_and_says_so()
     let decisions = without.bench.seen.decisions("t");
     assert_eq!(decisions, [Decision::Limited; 2]);
     assert_eq!(without.ignored(), [("t".to_owned(), Ignored::UnknownKind)]);
+    // Once, and not with each firing.
+    lines.one(&["WARN", "task.ignored", "unknown_kind"]);
+    assert_eq!(warnings(), 1, "{}", lines.text());
+    let mut task = fleet.tasks().get("t").await.unwrap().unwrap();
+    task.spec = "5/10 * * * * *".to_owned();
+    save(&without.tasks(), &task).await;
+    pass(20.0).await;
+    assert_eq!(warnings(), 2, "{}", lines.text());
+    task = fleet.tasks().get("t").await.unwrap().unwrap();
+    task.spec = "*/10 * * * * *".to_owned();
+    save(&without.tasks(), &task).await;
+    pass(1.0).await;
     let handle = without.bench.scheduler.handle();
     assert!(handle.task("t").unwrap().lacks_kind);
     // The code comes.
     with.bench.scheduler.stop().await;
     without.add_note();
     pass(10.0).await;
-    assert_eq!(without.bench.fired("t"), ["10:00:30"]);
+    assert_eq!(without.bench.fired("t"), ["10:00:50"]);
     assert!(!handle.task("t").unwrap().lacks_kind);
-    assert_eq!(without.ignored().len(), 1);
+    assert_eq!(without.ignored().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,6 @@ pub struct Blow {
 #[derive(Debug, Clone)]
 pub struct Trail {
     pub n: u64,
-    pub command: Option<String>,
     /// `asked`, `done`, `refused`, `not_taken`, `given_up`.
     pub result: &'static str,
     pub instance: String,
@@ -91,7 +90,11 @@ pub fn judge(noted: &[Noted], trail: &[Trail], truth: &Value, blow: &Blow) -> Ve
                     .collect();
                 let cancelled = ends
                     .iter()
-                    .filter(|l| l.text("outcome") == "cancelled")
+                    // Its lease may have been lost with the store's data, and the run with it.
+                    .filter(|l| {
+                        let outcome = l.text("outcome");
+                        outcome == "cancelled" || (blow.lost_data && outcome == "lease_lost")
+                    })
                     .count();
                 if ends.len() > 1 {
                     say("its run ended twice");
@@ -173,23 +176,28 @@ pub fn astray(noted: &[Noted], alive: &[&str], truth: &Value) -> Vec<(String, Va
 #[test]
 fn a_journal_that_breaks_a_promise_is_found_out() {
     let noted = |replica: &str, what: &str, more: Value| Noted {
-        at_us: 0,
         replica: replica.to_owned(),
         what: what.to_owned(),
         more,
     };
     let asked = |act: Value| noted("a", "asked", json!({"n": act["n"], "act": act}));
-    let answered = |n: u64, answer: Value| noted("a", "answered", json!({"n": n, "answer": answer}));
+    let answered =
+        |n: u64, answer: Value| noted("a", "answered", json!({"n": n, "answer": answer}));
     let start = |n: u64| noted("b", "start", json!({"n": n, "task": "t", "run": "r"}));
     let run = || asked(json!({"n": 1, "do": "run", "task": "t"}));
-    let accepted = || answered(1, json!({"is": "accepted", "instance": "b", "skipped": [1, 2]}));
+    let accepted = || {
+        answered(
+            1,
+            json!({"is": "accepted", "instance": "b", "skipped": [1, 2]}),
+        )
+    };
     let done = |instance: &str| Trail {
         n: 1,
-        command: None,
         result: "done",
         instance: instance.to_owned(),
     };
-    let truth = json!({"rules": {"pauses": [], "skips": {"t": [1, 2]}, "overrides": {}}, "stored": {}});
+    let truth =
+        json!({"rules": {"pauses": [], "skips": {"t": [1, 2]}, "overrides": {}}, "stored": {}});
     let calm = Blow::default();
     let found = |noted: &[Noted], trail: &[Trail], blow: &Blow| judge(noted, trail, &truth, blow);
     let good = [run(), start(1), accepted()];
@@ -197,7 +205,10 @@ fn a_journal_that_breaks_a_promise_is_found_out() {
     let has = |found: Vec<String>, what: &str| {
         assert!(found.iter().any(|f| f.contains(what)), "{what}: {found:?}");
     };
-    has(found(&[run(), start(1), start(1), accepted()], &[], &calm), "twice");
+    has(
+        found(&[run(), start(1), start(1), accepted()], &[], &calm),
+        "twice",
+    );
     has(found(&[run(), accepted()], &[], &calm), "did not");
     has(found(&[run()], &[], &calm), "nobody was answered");
     let away = Blow {
@@ -206,8 +217,14 @@ fn a_journal_that_breaks_a_promise_is_found_out() {
     };
     assert_eq!(found(&[run(), accepted()], &[done("b")], &away), [""; 0]);
     let not_taken = || answered(1, json!({"is": "not_taken"}));
-    has(found(&[run(), start(1), not_taken()], &[], &calm), "said not to");
-    has(found(&[run(), not_taken()], &[done("b")], &calm), "trail says");
+    has(
+        found(&[run(), start(1), not_taken()], &[], &calm),
+        "said not to",
+    );
+    has(
+        found(&[run(), not_taken()], &[done("b")], &calm),
+        "trail says",
+    );
     has(found(&good, &[done("b"), done("c")], &calm), "two ends");
     let error = answered(1, json!({"is": "error"}));
     has(found(&[run(), error], &[], &calm), "an error");
@@ -222,10 +239,19 @@ fn a_journal_that_breaks_a_promise_is_found_out() {
     let cancel = || asked(json!({"n": 1, "do": "cancel", "run": "r"}));
     let end = || noted("b", "end", json!({"run": "r", "outcome": "cancelled"}));
     assert_eq!(found(&[cancel(), end(), accepted()], &[], &calm), [""; 0]);
-    has(found(&[cancel(), end(), not_taken()], &[], &calm), "said not to");
+    has(
+        found(&[cancel(), end(), not_taken()], &[], &calm),
+        "said not to",
+    );
     has(found(&[cancel(), accepted()], &[], &calm), "is not");
 
-    let view = |rules: Value| noted("a", "view", json!({"rules": rules, "stored": {}, "drained": false}));
+    let view = |rules: Value| {
+        noted(
+            "a",
+            "view",
+            json!({"rules": rules, "stored": {}, "drained": false}),
+        )
+    };
     let same = [view(truth["rules"].clone())];
     assert!(astray(&same, &["a"], &truth).is_empty());
     let other = [same[0].clone(), view(json!({}))];
