@@ -45,7 +45,14 @@ async fn instances_that_come_go_and_differ_are_counted() {
     a.start().await;
     pass(1.0).await;
     has(&metrics, "task_instances 1");
-    let b = fleet.instance("b");
+    let (clock, lock, store) = (
+        fleet.clock.clone(),
+        fleet.lock.clone(),
+        SwitchedFleet::away(),
+    );
+    store.set(Some(fleet.store.clone()));
+    let switched = store.clone();
+    let b = Bench::on(clock, lock, |b| b.fleet(switched).instance_id("b"));
     b.task("same", "0 0 * * * *", |_| async { Ok(()) });
     b.task("differs", "0 30 * * * *", |_| async { Ok(()) });
     b.start().await;
@@ -56,7 +63,7 @@ async fn instances_that_come_go_and_differ_are_counted() {
     has(&metrics, "task_schedule_drift{task_name=\"same\"} 0");
     has(&metrics, "task_schedule_drift{task_name=\"differs\"} 1");
     c.scheduler.stop().await;
-    drop(b);
+    store.set(None);
     pass(30.0).await;
     has(&metrics, "task_instances 1");
     has(&metrics, "task_schedule_drift{task_name=\"differs\"} 0");
