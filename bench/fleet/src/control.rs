@@ -87,7 +87,10 @@ async fn measure(rounds: usize) -> Result<()> {
 async fn follow(all: &[Scheduler], _version: Version, begun: Instant) -> Result<()> {
     let follows = |s: &Scheduler| s.handle().rules().drain_of("nobody").is_some();
     while !all.iter().all(follows) {
-        ensure!(begun.elapsed() < Duration::from_secs(10), "a rule is not followed");
+        ensure!(
+            begun.elapsed() < Duration::from_secs(10),
+            "a rule is not followed"
+        );
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
     Ok(())
