@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{LockOperation, RecordKind};
+use crate::metrics::fleet::{self, Instances};
 use crate::metrics::table::{self, Metric};
 use crate::metrics::task_metric::{METRICS, TaskMetric};
 use crate::metrics::tasks::Tasks;
@@ -32,6 +33,7 @@ pub(super) struct Families {
     pub(super) clock_steps: IntCounter,
     pub(super) timer_stalls: IntCounter,
     history_dropped: IntCounterVec,
+    fleet_events: IntCounterVec,
 }
 
 impl Families {
@@ -75,7 +77,12 @@ impl Families {
                 .counters(&table::TIMER_STALLS)?
                 .with_label_values::<&str>(&[]),
             history_dropped: to.counters(&table::HISTORY_DROPPED)?,
+            fleet_events: to.counters(&table::FLEET_EVENTS)?,
         };
+        to.add(&table::INSTANCES, Instances::new(tasks.clone()))?;
+        for event in fleet::EVENTS {
+            families.fleet_event(event, 0);
+        }
         for kind in RecordKind::ALL {
             families.history_dropped(*kind, 0);
         }
@@ -103,6 +110,10 @@ impl Families {
         self.history_dropped
             .with_label_values(&[kind.as_str()])
             .inc_by(count);
+    }
+
+    pub(super) fn fleet_event(&self, event: &str, count: u64) {
+        self.fleet_events.with_label_values(&[event]).inc_by(count);
     }
 
     pub(super) fn lock_took(&self, operation: LockOperation, took: Duration) {

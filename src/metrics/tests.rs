@@ -36,6 +36,7 @@ fn run(task: &str, attempt: u32) -> RunFacts {
         shard: None,
         trigger: crate::event::Trigger::Schedule,
         request: None,
+        trace_id: None,
     }
 }
 
@@ -46,6 +47,7 @@ fn finished(task: &str, outcome: Outcome) -> Event {
         duration: Duration::from_secs(2),
         error: None,
         causes: Arc::default(),
+        error_type: None,
         at: at("2026-11-21T10:00:02.500Z"),
     }
 }
@@ -426,7 +428,13 @@ fn what_is_shared_and_can_fall_is_left_out_when_it_is_old() {
     let text = metrics.encode().unwrap();
     assert!(!text.contains("task_consecutive_failures{"), "{text}");
     metrics.on_event(&counted("t"));
+    metrics.on_event(&Event::FleetSeen {
+        instances: 3,
+        drifting: ["t".parse().unwrap()].into(),
+    });
     let fall = [
+        "task_instances 3",
+        "task_schedule_drift{task_name=\"t\"} 1",
         "task_consecutive_failures{task_name=\"t\"} 3",
         "task_running_since_timestamp_seconds{task_name=\"t\"} 1795257060",
         "task_paused{task_name=\"t\"} 1",

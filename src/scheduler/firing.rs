@@ -115,6 +115,7 @@ impl Run {
                 trigger => trigger,
             },
             request: firing.manual.as_ref().map(|manual| manual.request.clone()),
+            trace_id: None,
         };
         let reader = engine.settings.history.clone();
         let reader = reader.map(|history| history as Arc<dyn NoteReader>);
@@ -137,9 +138,9 @@ impl Run {
     fn begin(&mut self, now: DateTime<Utc>) {
         self.facts.started = now;
         // Nothing is late that somebody asked for, whatever instant it is to make up for.
-        self.facts.lateness = match self.facts.trigger {
-            Trigger::Manual => Duration::ZERO,
-            _ => admit::lateness(self.facts.fire_time, now),
+        self.facts.lateness = match self.facts.request {
+            Some(_) => Duration::ZERO,
+            None => admit::lateness(self.facts.fire_time, now),
         };
         let has_waiting = {
             let mut slot = self.entry.slot();
@@ -148,7 +149,7 @@ impl Run {
                 control: self.control.clone(),
                 is_reported: self.is_reported.clone(),
             });
-            if self.facts.trigger != Trigger::Manual {
+            if self.facts.request.is_none() {
                 slot.leave(self.facts.fire_time);
             }
             slot.has_waiting()
@@ -203,6 +204,8 @@ impl Run {
             self.control.cancel(CancelReason::Shutdown);
         }
         let clock = self.engine.settings.clock.clone();
+        // Within its span, which a tracing system knows by now.
+        self.facts.trace_id = self.engine.settings.trace_id.now();
         self.engine.announce(&Event::RunStarted {
             run: self.facts.clone(),
         });
@@ -217,6 +220,7 @@ impl Run {
         // The future is gone: only now may anybody else have the lock.
         self.engine.renewer.remove(&self.lease);
         let causes = causes(&end);
+        let error_name = error_name(&end);
         let (outcome, completion, error) = self.judge(end);
         self.release(completion).await;
 
@@ -233,6 +237,7 @@ impl Run {
                 duration: took,
                 error: error.map(Into::into),
                 causes: causes.into(),
+                error_type: error_name,
                 at,
             });
         }
@@ -280,6 +285,7 @@ impl Run {
                 run: self.facts.clone(),
                 error: error.into(),
                 causes: causes(&end).into(),
+                error_type: error_name(&end),
                 wait,
             });
             let pause = Box::pin(async move {
@@ -392,6 +398,14 @@ fn causes(end: &End) -> Vec<String> {
     match end {
         End::Returned(Err(error)) => error.causes(),
         _ => Vec::new(),
+    }
+}
+
+/// The name of the type of that error.
+fn error_name(end: &End) -> Option<&'static str> {
+    match end {
+        End::Returned(Err(error)) => error.type_name(),
+        _ => None,
     }
 }
 
