@@ -103,6 +103,16 @@ impl Http {
         Ok(self)
     }
 
+    /// One that allows this address and those below it, whatever its query, and nothing else; it shares
+    /// connections with this one.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn only(&self, url: &str) -> Result<Self> {
+        Ok(Self {
+            allowed: vec![Address::path_of(url)?],
+            client: self.client.clone(),
+        })
+    }
+
     /// The address that a text is, if it is allowed.
     fn address(&self, url: &str) -> Result<Address, TaskError> {
         let address = Address::read(url).map_err(TaskError::permanent)?;
