@@ -76,6 +76,18 @@ pub struct ShellParameters {
     pub environment: BTreeMap<String, String>,
 }
 
+#[cfg(feature = "standalone")]
+impl ShellParameters {
+    /// The command of that name, and nothing beside.
+    pub(crate) fn of(command: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
 impl Shell {
     /// One that allows nothing yet.
     pub fn new() -> Self {
