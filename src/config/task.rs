@@ -13,6 +13,7 @@ use crate::config::fault::{Faults, Source};
 use crate::config::file::{self, Command};
 use crate::config::program::Program;
 use crate::config::settings::NO_ZONE;
+use crate::error::ErrorKind;
 use crate::kinds::{Http, HttpParameters, Shell, ShellParameters};
 use crate::store::{Kind, StoredTask};
 use crate::task::seconds;
@@ -173,7 +174,6 @@ pub(super) fn read(
         ..plan.clone()
     };
     if let Err(error) = checked.check(around.zone.unwrap_or(Tz::UTC), around.now) {
-        use crate::error::ErrorKind;
         let (at, key) = match error.kind() {
             ErrorKind::InvalidName => (task.name.span(), "name"),
             ErrorKind::InvalidSpec => (task.spec.span(), "spec"),
@@ -181,7 +181,9 @@ pub(super) fn read(
         };
         // It begins with the task's name, as ours does.
         let text = error.to_string();
-        let text = text.strip_prefix(&format!("task {shown}: ")).unwrap_or(&text);
+        let text = text
+            .strip_prefix(&format!("task {shown}: "))
+            .unwrap_or(&text);
         faults.add(source, Some(at), &of(key), text);
         return None;
     }
@@ -190,7 +192,8 @@ pub(super) fn read(
         && !matches!(work, Work::Elsewhere)
     {
         let known: Vec<&String> = around.groups.keys().collect();
-        let text = format!("there is no group {group:?}: name it under [groups]; there are {known:?}");
+        let text =
+            format!("there is no group {group:?}: name it under [groups]; there are {known:?}");
         faults.add(source, Some(span), &of("policy.group"), &text);
         return None;
     }
