@@ -228,3 +228,27 @@ fn a_log_on_a_disk_that_is_full_for_a_while_loses_lines_and_nothing_else() {
     assert!(instants(&ran).len() >= 12, "{}", instants(&ran).len());
     assert_eq!(missing(&ran, 250), [0; 0]);
 }
+
+#[test]
+fn the_log_says_whose_output_a_line_is() {
+    let host = Host::with(
+        "lock.memory = true\n[[task]]\nname = \"greets\"\nspec = \"@startup\"\n\
+         command = [\"/bin/sh\", \"-c\", \"printf 'hello \\\\033[2J\\\\n'\"]\n",
+    );
+    let running = host.start();
+    host.wait_for("log", "Task completed");
+    assert_eq!(running.stop(), 0);
+    let log = host.read("log");
+    let line = log.lines().find(|l| l.contains("hello")).unwrap();
+    let (_, line) = line.split_once("INFO ").unwrap();
+    let line = line.trim_start();
+    assert!(
+        line.starts_with("task_run{task.name=greets task.run_id="),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("}: tasklock::shell: hello \\u{1b}[2J stream=\"stdout\""),
+        "{line}"
+    );
+    assert!(!log.contains("otel."), "{log}");
+}

@@ -1,7 +1,7 @@
 //! A file that is read again.
 
 use super::host::{Host, instants, missing, wait, writes};
-use crate::support::redis_server::free_port;
+use crate::support::redis_server::{RedisServer, free_port};
 
 #[test]
 fn a_file_is_read_again_on_sighup_and_the_log_says_what_is_different() {
@@ -108,4 +108,32 @@ fn what_needs_a_restart_is_said_and_the_tasks_are_taken() {
     running.hang_up();
     host.wait_for("log", "the group \"mail\" is new, and needs a restart");
     assert_eq!(running.stop(), 0);
+}
+
+#[test]
+fn commands_for_tasks_of_the_store_come_and_change_with_a_reload() {
+    let redis = RedisServer::start();
+    let lock = format!("[lock]\nredis_url = \"{}\"\n", redis.url());
+    let host = Host::with(&lock);
+    let running = host.start();
+    host.wait_for("log", "Task scheduler started");
+    host.write(
+        "stored.toml",
+        format!("{lock}[[task]]\nname = \"t\"\nspec = \"@every 500ms\"\nrun = \"say\"\n"),
+    );
+    assert_eq!(host.run(&["apply", "stored.toml"]).0, 0);
+    host.wait_for("log", "Stored task is not run here");
+    for word in ["one", "two"] {
+        let command =
+            format!("commands.say.command = [\"/bin/sh\", \"-c\", \"echo {word} >> said\"]\n");
+        host.write("tasks.toml", format!("{command}{lock}"));
+        assert_eq!(host.run(&["reload"]).0, 0);
+        host.wait_for("said", &format!("{word}\n"));
+    }
+    // Taken away: it fails, and says why.
+    host.write("tasks.toml", &lock);
+    assert_eq!(host.run(&["reload"]).0, 0);
+    host.wait_for("log", "the command \\\"say\\\" is not allowed here");
+    assert_eq!(running.stop(), 0);
+    assert_eq!(host.run(&["reload"]).0, 3);
 }
