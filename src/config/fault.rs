@@ -88,6 +88,25 @@ impl Source {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
+    /// Where a key is of the table that begins there, if it stands at the beginning of a line.
+    pub(super) fn key(&self, table: usize, key: &str) -> Option<Range<usize>> {
+        let key = key.split('.').next().filter(|key| !key.is_empty())?;
+        let mut start = table;
+        for (n, line) in self.text.get(table..)?.split_inclusive('\n').enumerate() {
+            let found = line.trim_start();
+            if n > 0 && found.starts_with('[') {
+                break;
+            }
+            let ends = |rest: &str| rest.starts_with([' ', '\t', '=', '.']);
+            if found.strip_prefix(key).is_some_and(ends) {
+                let at = start + line.len() - found.len();
+                return Some(at..at + key.len());
+            }
+            start += line.len();
+        }
+        None
+    }
+
     /// The line of a byte, from 1.
     pub(super) fn line(&self, byte: usize) -> usize {
         self.place(byte).0

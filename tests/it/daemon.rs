@@ -268,7 +268,7 @@ fn directories_and_places_where_nobody_may_write_are_named() {
         (
             "--pid-file",
             ".",
-            "cannot write the pid file .: Is a directory",
+            "cannot read the pid file .: Is a directory",
         ),
         (
             "--pid-file",

@@ -47,7 +47,7 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
             "\n[lock]\nredis_urll = \"x\"\n",
             "tasks.toml:3:1: lock.redis_urll: unknown field",
         ),
-        ("a = [1,\n", "tasks.toml:2:1: "),
+        ("a = [1,\n", "tasks.toml:1:8: unclosed array"),
         (
             "[lock]\n",
             "tasks.toml:1:1: lock: give it exactly one of redis_url, ",
@@ -75,7 +75,7 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
         ),
         (
             "[[task]]\nname = \"t\"\nspec = \"61 * * * *\"\ncommand = [\"x\"]\n",
-            "tasks.toml:3:8: task t: spec: ",
+            "tasks.toml:3:8: task t: spec: minute: end of range (61) above maximum (59): 61",
         ),
         (
             "[[task]]\nname = \"a b\"\nspec = \"@daily\"\ncommand = [\"x\"]\n",
@@ -91,15 +91,15 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
         ),
         (
             &format!("{task}command = [\"x\"]\nmethod = \"GET\"\n"),
-            "task t: method: it does not go with command: command goes with [\"env\"",
+            "tasks.toml:5:1: task t: method: it does not go with command: command goes with [\"env\"",
         ),
         (
             &format!("{task}command = []\n"),
-            "task t: command: it names no program",
+            "tasks.toml:4:1: task t: command: it names no program",
         ),
         (
             &format!("{task}command = [\"x\"]\nuser = \"nobody-here\"\n"),
-            "task t: user: \"nobody-here\" is no user of this host",
+            "tasks.toml:5:1: task t: user: \"nobody-here\" is no user of this host",
         ),
         (
             &format!("{task}command = [\"x\"]\nenv = {{ \"A-B\" = \"1\" }}\n"),
@@ -111,7 +111,7 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
         ),
         (
             &format!("commands.a.command = [\"x\"]\n{task}run = \"b\"\n"),
-            "task t: run: the command \"b\" is not allowed here: there are [\"a\"]",
+            "tasks.toml:5:1: task t: run: the command \"b\" is not allowed here: there are [\"a\"]",
         ),
         (
             &format!("{task}url = \"ftp://a.b\"\n"),
