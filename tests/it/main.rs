@@ -57,6 +57,7 @@ mod service;
 mod shell;
 mod shutdown;
 mod spread;
+mod standalone;
 mod startup;
 mod stored_tasks;
 mod support;

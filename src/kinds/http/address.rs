@@ -39,6 +39,16 @@ impl Address {
         Ok(address)
     }
 
+    /// An address without its query and its fragment.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(super) fn path_of(text: &str) -> Result<Self> {
+        let mut address =
+            Self::read(text).map_err(|text| Error::new(ErrorKind::InvalidConfig, text))?;
+        address.0.set_query(None);
+        address.0.set_fragment(None);
+        Ok(address)
+    }
+
     /// What a redirect means here.
     pub(super) fn join(&self, location: &str) -> Result<Self, String> {
         let shown: String = location.chars().take(200).collect();
@@ -106,6 +116,22 @@ mod tests {
             let address = Address::read(url).unwrap();
             let found = address.is_below(&allowed) || address.is_below(&all);
             assert_eq!(found, is_allowed, "{url}");
+        }
+    }
+
+    #[cfg(all(feature = "standalone", unix))]
+    #[test]
+    fn the_path_of_an_address_allows_it_whatever_its_query_and_no_other() {
+        let allowed = Address::path_of("https://example.com/tasks/7?key=x#y").unwrap();
+        for (url, is_allowed) in [
+            ("https://example.com/tasks/7?key=x", true),
+            ("https://example.com/tasks/7/more?z", true),
+            ("https://example.com/tasks/8", false),
+            ("https://example.com/", false),
+            ("https://other.example.com/tasks/7", false),
+        ] {
+            let address = Address::read(url).unwrap();
+            assert_eq!(address.is_below(&allowed), is_allowed, "{url}");
         }
     }
 
