@@ -63,17 +63,6 @@ pub enum Event {
         /// Why, in words.
         detail: Arc<str>,
     },
-    /// The tasks defined at run time cannot be read: those known go on as they are. Announced once until
-    /// they can.
-    TaskStoreDown {
-        /// The first fault.
-        error: Arc<Error>,
-    },
-    /// The tasks defined at run time can be read again.
-    TaskStoreUp {
-        /// How long they could not.
-        down_for: Duration,
-    },
     /// Another instance has the task registered with a different schedule: a deployment under way, or
     /// a mistake.
     SpecDiffers {
@@ -156,6 +145,8 @@ pub enum Event {
         error: Arc<str>,
         /// The same one by one: the error, and the errors that caused it.
         causes: Arc<[String]>,
+        /// The [name](crate::TaskError::type_name) of the error's type, if it is known.
+        error_type: Option<&'static str>,
         /// How long until the next attempt.
         wait: Duration,
     },
@@ -176,8 +167,22 @@ pub enum Event {
         error: Option<Arc<str>>,
         /// If the task gave an error: that, and the errors that caused it, one by one.
         causes: Arc<[String]>,
+        /// The [name](crate::TaskError::type_name) of that error's type, if it is known.
+        error_type: Option<&'static str>,
         /// When it ended.
         at: DateTime<Utc>,
+    },
+    /// This instance has found a run of another one in the history that has not ended, and its instance
+    /// gone. Announced by one instance of the fleet.
+    RunFoundGone {
+        /// The task.
+        task: TaskName,
+        /// The run.
+        run_id: RunId,
+        /// The instance that ran it.
+        instance: Arc<str>,
+        /// How it is taken to have ended: [`Abandoned`](Outcome::Abandoned), or as the lock was told.
+        outcome: Outcome,
     },
     /// A run's lease is gone: the run is dropped.
     LeaseLost {
@@ -240,6 +245,14 @@ pub enum Event {
         /// The instance, as it was last.
         instance: Arc<Instance>,
     },
+    /// How many instances there are, this one among them, and which tasks are not the same on all of them.
+    /// Told again every few seconds while the fleet's store answers.
+    FleetSeen {
+        /// How many.
+        instances: usize,
+        /// The tasks.
+        drifting: Arc<[TaskName]>,
+    },
     /// A task is not the same on all instances. Announced once for each difference.
     TaskDrifts {
         /// In what, and who has which.
@@ -272,8 +285,8 @@ pub enum Event {
         /// Why.
         error: Arc<str>,
     },
-    /// The fleet's store does not answer: what people want is followed as it was known last. Announced
-    /// once until it answers again.
+    /// The fleet's store does not answer: what people want, and tasks defined at run time, are followed
+    /// as they were known last. Announced once until it answers again.
     FleetStoreDown {
         /// The first fault.
         error: Arc<Error>,
@@ -352,6 +365,8 @@ pub struct RunFacts {
     pub trigger: Trigger,
     /// Who asked for it, if somebody did.
     pub request: Option<Arc<RunRequest>>,
+    /// The trace it belongs to, if [somebody knows](crate::SchedulerBuilder::trace_id).
+    pub trace_id: Option<Arc<str>>,
 }
 
 /// Who asked for a run beside the schedule, and what they gave it.
@@ -364,6 +379,8 @@ pub struct RunRequest {
     pub params: Option<Arc<str>>,
     /// The id of the command.
     pub command: Arc<str>,
+    /// The run that it repeats, if it was asked for as such.
+    pub again: Option<RunId>,
 }
 
 impl RunRequest {
@@ -372,7 +389,12 @@ impl RunRequest {
             by,
             params,
             command,
+            again: None,
         }
+    }
+
+    pub(crate) fn repeating(self, again: Option<RunId>) -> Self {
+        Self { again, ..self }
     }
 }
 
@@ -416,7 +438,7 @@ words! {
         Manual = "manual",
         /// It was due while nobody could run it, or while its task was paused, and is made up for.
         CatchUp = "catch_up",
-        /// An instance that ran it before has died, or was stopped.
+        /// An instance that ran it before has died, or was stopped; or somebody asked to repeat a run.
         RetryOf = "retry_of",
     }
 }

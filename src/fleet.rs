@@ -45,6 +45,15 @@ pub trait FleetStore: fmt::Debug + Send + Sync + 'static {
     /// [`Version::default`].
     async fn list(&self, shelf: &str, since: Version) -> Result<Listing>;
 
+    /// The same of several shelves, in their order. Default: asked for one after the other.
+    async fn list_all(&self, shelves: &[(&str, Version)]) -> Result<Vec<Listing>> {
+        let mut listings = Vec::with_capacity(shelves.len());
+        for (shelf, since) in shelves {
+            listings.push(self.list(shelf, *since).await?);
+        }
+        Ok(listings)
+    }
+
     /// Writes to the end of a journal, which keeps the last `keep` entries or a few more. If an
     /// answer is lost on its way they may be written twice: what is counted needs an id of its own.
     async fn append(&self, journal: &str, entries: &[String], keep: usize) -> Result<()>;

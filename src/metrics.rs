@@ -1,6 +1,7 @@
 //! Metrics for Prometheus: [`Metrics`].
 
 mod families;
+mod fleet;
 mod numbers;
 mod table;
 mod task_metric;
@@ -13,7 +14,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::control::{Answer, AuditResult};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, LockOperation, LockResults, Observer};
+use crate::event::{Event, LockOperation, LockResults, Observer, Outcome};
 use crate::time::{Clock, SystemClock};
 
 use families::{Families, seconds};
@@ -287,22 +288,34 @@ impl Observer for Metrics {
                 };
                 inner.families.acted(action, result, 1);
             }
+            Event::FleetSeen {
+                instances,
+                drifting,
+            } => inner.tasks.see(*instances, drifting),
+            // Its instance cannot count it any more. What the lock was told of it has counted.
+            Event::RunFoundGone { task, outcome, .. } => {
+                if *outcome == Outcome::Abandoned {
+                    inner.tasks.count(task, |n| n.found_gone());
+                }
+            }
+            Event::StoredTaskIgnored { .. }
+            | Event::InstanceJoined { .. }
+            | Event::InstanceLeft { .. }
+            | Event::InstanceLost { .. }
+            | Event::RecordMalformed { .. }
+            | Event::FleetStoreDown { .. } => {
+                if let Some(word) = fleet::word(event) {
+                    inner.families.fleet_event(word, 1);
+                }
+            }
             // What follows from these is counted with the runs, the firings and the lock's answers.
             Event::RunRetried { .. }
             | Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
             | Event::StoreDiagnosed { .. }
-            | Event::StoredTaskIgnored { .. }
-            | Event::TaskStoreDown { .. }
-            | Event::TaskStoreUp { .. }
-            | Event::InstanceJoined { .. }
-            | Event::InstanceLeft { .. }
-            | Event::InstanceLost { .. }
             | Event::TaskDrifts { .. }
             | Event::InstanceDrained { .. }
-            | Event::RecordMalformed { .. }
-            | Event::FleetStoreDown { .. }
             | Event::FleetStoreUp { .. } => {}
         }
     }

@@ -26,6 +26,7 @@ mod steering;
 mod stored;
 mod timeline;
 mod timer;
+mod trace;
 mod watched_lock;
 
 use std::future::Future;

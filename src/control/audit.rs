@@ -60,6 +60,13 @@ pub enum AuditResult {
     },
     /// No instance took it in its time.
     NotTaken,
+    /// This instance had taken it to run it when it can, and could not in time.
+    GivenUp {
+        /// The instance.
+        instance: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl AuditEntry {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::control::by::By;
-use crate::control::shelf::{ms, ms_list, ms_option, text, text_list};
+use crate::control::shelf::{ms, ms_list, ms_option, text, text_list, text_option};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{RunId, TaskName};
 
@@ -48,6 +48,9 @@ pub(crate) enum Ask {
         params: Option<Arc<str>>,
         if_running: IfRunning,
         if_paused: IfPaused,
+        /// The run that it repeats.
+        #[serde(with = "text_option", default)]
+        again: Option<RunId>,
     },
     Cancel {
         #[serde(with = "text")]
@@ -88,7 +91,14 @@ impl Ask {
 
     pub(crate) fn detail(&self) -> Option<String> {
         match self {
-            Ask::Run { fire_time, .. } => fire_time.map(|at| format!("as of {}", at.to_rfc3339())),
+            Ask::Run {
+                fire_time, again, ..
+            } => {
+                let as_of = fire_time.map(|at| format!("as of {}", at.to_rfc3339()));
+                let again = again.map(|run| format!("again, after run {run}"));
+                let parts: Vec<String> = as_of.into_iter().chain(again).collect();
+                (!parts.is_empty()).then(|| parts.join(", "))
+            }
             Ask::Cancel { run_id, grace_ms } => Some(match grace_ms {
                 Some(0) => format!("run {run_id}, at once"),
                 Some(ms) => format!("run {run_id}, after {ms} ms"),
@@ -171,6 +181,7 @@ pub struct RunNow {
     pub(crate) instance: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) patience: Duration,
+    pub(crate) again: Option<RunId>,
 }
 
 impl RunNow {
@@ -186,6 +197,7 @@ impl RunNow {
             instance: None,
             key: None,
             patience: Duration::from_secs(5),
+            again: None,
         }
     }
 
@@ -229,6 +241,24 @@ impl RunNow {
         self
     }
 
+    /// It repeats this run: it has the trigger [`RetryOf`](crate::Trigger::RetryOf), and the history says
+    /// which run it was. What else is to be as it was then, its fire time and its parameters say, is to be
+    /// given as for any other.
+    ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane, failed: tasklock::RunRecord) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "the bank is back")?;
+    /// let run = RunNow::new(failed.task.as_str(), &by).again(failed.run_id).as_of(failed.fire_time);
+    /// control.run(run).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn again(mut self, run: RunId) -> Self {
+        self.again = Some(run);
+        self
+    }
+
     /// How long an instance may take to take it. Default: 5 s; at most an hour.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -255,6 +285,7 @@ impl RunNow {
             params: self.params.clone(),
             if_running: self.if_running,
             if_paused: self.if_paused,
+            again: self.again,
         })
     }
 }

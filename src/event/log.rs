@@ -4,8 +4,9 @@
 //! `Task started`, `Task completed`, `Task failed` and `Task already running on another instance`.
 //! A message is constant; what varies is in the fields. `docs/operations.md` lists them all.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::field::{DisplayValue, display};
@@ -23,6 +24,9 @@ pub(super) struct LogObserver {
     instance: Arc<str>,
     /// Whether the last word on the store's clock was that it differs.
     is_skewed: AtomicBool,
+    /// Stored tasks of which it was told that their kind is not known here: their firings say so too.
+    // Held for a look or a change.
+    without_kind: Mutex<HashSet<Arc<str>>>,
 }
 
 /// From this difference on, the store's clock is worth a line.
@@ -36,7 +40,14 @@ impl LogObserver {
         Self {
             instance,
             is_skewed: AtomicBool::default(),
+            without_kind: Mutex::default(),
         }
+    }
+
+    fn without_kind(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        // Whoever panics while holding it has changed nothing.
+        let guard = self.without_kind.lock();
+        guard.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this difference of the clocks is to be told.
@@ -75,6 +86,7 @@ impl Observer for LogObserver {
                 lints,
                 ..
             } => {
+                self.without_kind().remove(task.as_str());
                 let next = next_fire.map(|t| t.to_rfc3339());
                 info!(target: "tasklock", event = "task.registered", name = %task, spec = %spec,
                     timezone = %timezone, next, "Task registered");
@@ -93,6 +105,7 @@ impl Observer for LogObserver {
                 }
             }
             Event::TaskUnregistered { task } => {
+                self.without_kind().remove(task.as_str());
                 info!(target: "tasklock", event = "task.unregistered", name = %task,
                     "Task unregistered");
             }
@@ -102,16 +115,11 @@ impl Observer for LogObserver {
                 ..
             } => {}
             Event::StoredTaskIgnored { task, why, detail } => {
+                if *why == Ignored::UnknownKind {
+                    self.without_kind().insert(task.clone());
+                }
                 warn!(target: "tasklock", event = "task.ignored", task = %task,
                     reason = why.as_str(), detail = %detail, "Stored task is not run here");
-            }
-            Event::TaskStoreDown { error } => {
-                warn!(target: "tasklock", event = "store.down", error = %error,
-                    "Stored tasks cannot be read");
-            }
-            Event::TaskStoreUp { down_for } => {
-                info!(target: "tasklock", event = "store.up", down_s = down_for.as_secs_f64(),
-                    "Stored tasks can be read again");
             }
             Event::SpecDiffers {
                 task,
@@ -156,6 +164,10 @@ impl Observer for LogObserver {
                         debug!(target: "tasklock", event = "fire.skipped", task = %task, due, holder,
                             decision = decision.as_str(),
                             "Task already running on another instance");
+                    }
+                    Decision::Limited if self.without_kind().contains(task.as_str()) => {
+                        debug!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
+                            decision = decision.as_str(), "Task firing left to other instances");
                     }
                     Decision::Misfired
                     | Decision::StoreDown
@@ -226,6 +238,16 @@ impl Observer for LogObserver {
             Event::RunAbandoned { run } => {
                 error!(target: "tasklock", event = "run.abandoned", task = %run.task,
                     shard = shard(run), run_id = %run.run_id, "Task could not be ended: its thread is blocked");
+            }
+            Event::RunFoundGone {
+                task,
+                run_id,
+                instance,
+                outcome,
+            } => {
+                error!(target: "tasklock", event = "run.abandoned", task = %task, run_id = %run_id,
+                    instance = %instance, found_by = %self.instance, outcome = outcome.as_str(),
+                    "Task run found without its instance");
             }
             Event::StoreDown { operation, error } => {
                 warn!(target: "tasklock", event = "backend.down", operation = operation.as_str(),
@@ -335,6 +357,7 @@ impl Observer for LogObserver {
             | Event::StoreFailed { .. }
             // Whoever writes the audit trail has told.
             | Event::ActAsked { .. }
+            | Event::FleetSeen { .. }
             | Event::LockOperation { .. } => {}
         }
     }

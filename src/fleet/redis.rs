@@ -167,48 +167,28 @@ impl FleetStore for RedisFleet {
     }
 
     async fn list(&self, shelf: &str, since: Version) -> Result<Listing> {
-        check_name(shelf)?;
-        let keys = self.inner.line.shelf(shelf);
-        let mut listing = Listing {
-            version: since,
-            ..Listing::default()
-        };
-        let mut goes_on = false;
-        loop {
-            let args = vec![
-                listing.version.to_string(),
-                RECORDS_PER_CALL.to_string(),
-                u8::from(goes_on && listing.is_whole).to_string(),
-            ];
-            let answer = self.ask(&LIST, &keys, args).await?;
-            let page = self.read(&LIST, answer, Page::read)?;
-            if page.listing.is_whole && !listing.is_whole {
-                // It is another shelf than the one that was read before.
-                listing = Listing::default();
-            }
-            let Listing {
-                records, removed, ..
-            } = page.listing;
-            // A record that was read may have been written or removed before the next page.
-            let is_new = |key: &String| records.iter().any(|r| r.key == *key);
-            let is_stale = |r: &Record| removed.contains(&r.key) || is_new(&r.key);
-            if goes_on && !(removed.is_empty() && records.is_empty()) {
-                listing.records.retain(|r| !is_stale(r));
-                listing.removed.retain(|key| !is_new(key));
-            }
-            listing.records.extend(records);
-            listing.removed.extend(removed);
-            listing.version = page.listing.version;
-            listing.is_whole |= page.listing.is_whole;
-            goes_on = true;
-            if page.is_last {
-                break;
+        let listings = self.list_all(&[(shelf, since)]).await?;
+        // There is one for each shelf.
+        Ok(listings.into_iter().next().unwrap_or_default())
+    }
+
+    async fn list_all(&self, shelves: &[(&str, Version)]) -> Result<Vec<Listing>> {
+        let mut readings = Vec::with_capacity(shelves.len());
+        for (shelf, since) in shelves {
+            check_name(shelf)?;
+            readings.push(Reading::new(self.inner.line.shelf(shelf), *since));
+        }
+        // As a rule all of it is in the first pages.
+        while readings.iter().any(|reading| !reading.is_done) {
+            let open = || readings.iter().filter(|reading| !reading.is_done);
+            let calls = open().map(Reading::call).collect();
+            let answers = self.inner.line.call_each(&LIST, calls).await?;
+            let open = readings.iter_mut().filter(|reading| !reading.is_done);
+            for (reading, answer) in open.zip(answers) {
+                reading.add(self.read(&LIST, answer, Page::read)?);
             }
         }
-        if listing.is_whole {
-            listing.removed.clear();
-        }
-        Ok(listing)
+        Ok(readings.into_iter().map(Reading::listing).collect())
     }
 
     async fn append(&self, journal: &str, entries: &[String], keep: usize) -> Result<()> {
@@ -310,7 +290,69 @@ async fn listen(line: RedisLine, heard: watch::Sender<u64>) {
     }
 }
 
-/// One answer of `list.lua`.
+/// A shelf that is being read, page by page.
+struct Reading {
+    keys: [String; 2],
+    listing: Listing,
+    goes_on: bool,
+    is_done: bool,
+}
+
+impl Reading {
+    fn new(keys: [String; 2], since: Version) -> Self {
+        Self {
+            keys,
+            listing: Listing {
+                version: since,
+                ..Listing::default()
+            },
+            goes_on: false,
+            is_done: false,
+        }
+    }
+
+    /// Asks for the next page.
+    fn call(&self) -> (Vec<String>, Vec<String>) {
+        let args = vec![
+            self.listing.version.to_string(),
+            RECORDS_PER_CALL.to_string(),
+            u8::from(self.goes_on && self.listing.is_whole).to_string(),
+        ];
+        (self.keys.to_vec(), args)
+    }
+
+    fn add(&mut self, page: Page) {
+        let listing = &mut self.listing;
+        if page.listing.is_whole && !listing.is_whole {
+            // It is another shelf than the one that was read before.
+            *listing = Listing::default();
+        }
+        let Listing {
+            records, removed, ..
+        } = page.listing;
+        // A record that was read may have been written or removed before the next page.
+        let is_new = |key: &String| records.iter().any(|r| r.key == *key);
+        let is_stale = |r: &Record| removed.contains(&r.key) || is_new(&r.key);
+        if self.goes_on && !(removed.is_empty() && records.is_empty()) {
+            listing.records.retain(|r| !is_stale(r));
+            listing.removed.retain(|key| !is_new(key));
+        }
+        listing.records.extend(records);
+        listing.removed.extend(removed);
+        listing.version = page.listing.version;
+        listing.is_whole |= page.listing.is_whole;
+        (self.goes_on, self.is_done) = (true, page.is_last);
+    }
+
+    fn listing(mut self) -> Listing {
+        if self.listing.is_whole {
+            self.listing.removed.clear();
+        }
+        self.listing
+    }
+}
+
+/// What `list.lua` answers of one shelf.
 struct Page {
     listing: Listing,
     is_last: bool,

@@ -40,7 +40,8 @@ pub struct TaskCounters {
     pub counters: Counters,
     /// The start of its oldest run that goes on, if one does.
     pub running_since: Option<DateTime<Utc>>,
-    /// Since when it is paused, if it is: by somebody, for itself or with all others.
+    /// Since when it is paused, if it is: by somebody, for itself or with all others; or as too many of
+    /// its runs in a row have failed.
     pub paused_since: Option<DateTime<Utc>>,
     /// By when it has to succeed; `None` while it is paused, and if nobody knows, as of
     /// `@startup`.

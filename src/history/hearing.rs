@@ -90,9 +90,13 @@ impl HistoryWriter {
                 self.enqueue(|queue| queue.start(record));
             }
             Event::RunRetried {
-                run, error, causes, ..
+                run,
+                error,
+                causes,
+                error_type,
+                ..
             } => {
-                let failure = Some(Failure::new(error, causes));
+                let failure = Some(Failure::new(error, causes).of_type(*error_type));
                 let change = |record: &mut RunRecord| record.end_attempt(heard_at, failure);
                 self.queue().change(run.run_id, change);
             }
@@ -106,9 +110,12 @@ impl HistoryWriter {
                 duration,
                 error,
                 causes,
+                error_type,
                 at,
             } => {
-                let failure = error.as_deref().map(|error| Failure::new(error, causes));
+                let failure = error
+                    .as_deref()
+                    .map(|error| Failure::new(error, causes).of_type(*error_type));
                 self.enqueue(|queue| {
                     queue.finish(run.run_id, |started| {
                         let started =

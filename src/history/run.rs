@@ -14,6 +14,8 @@ use crate::text::{contained, contained_line};
 const MOST_ATTEMPTS: usize = 20;
 /// The longest text of an error, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
+/// The longest name of a type, in bytes.
+const LONGEST_TYPE: usize = 256;
 /// The longest text of a cause, in bytes, and how many there are.
 const LONGEST_CAUSE: usize = 1024;
 const MOST_CAUSES: usize = 8;
@@ -30,6 +32,8 @@ pub struct RunRecord {
     pub shard: Option<Shard>,
     /// Why it began.
     pub trigger: Trigger,
+    /// The run that it repeats, if somebody asked for that.
+    pub retry_of: Option<RunId>,
     /// Who asked for it, if somebody did.
     pub actor: Option<String>,
     /// Why they did.
@@ -90,6 +94,8 @@ pub struct Failure {
     pub message: String,
     /// The errors that caused it, at most 8, each in at most 1 KiB.
     pub causes: Vec<String>,
+    /// The name of the error's type, if it is known: one of a few, to sort failures by.
+    pub type_name: Option<String>,
 }
 
 impl Failure {
@@ -100,11 +106,18 @@ impl Failure {
         Self {
             message: contained(message, LONGEST_MESSAGE),
             causes: causes.map(|c| contained(c, LONGEST_CAUSE)).collect(),
+            type_name: None,
         }
     }
 
+    pub(crate) fn of_type(mut self, name: Option<&str>) -> Self {
+        self.type_name = name.map(|name| contained_line(name, LONGEST_TYPE));
+        self
+    }
+
     fn weight(&self) -> usize {
-        self.message.len() + self.causes.iter().map(|c| c.len() + 24).sum::<usize>()
+        let name = self.type_name.as_ref().map_or(0, String::len);
+        self.message.len() + name + self.causes.iter().map(|c| c.len() + 24).sum::<usize>()
     }
 }
 
@@ -128,6 +141,7 @@ impl RunRecord {
             task: run.task.clone(),
             shard: run.shard,
             trigger: run.trigger,
+            retry_of: request.and_then(|request| request.again),
             actor: request.map(|request| request.by.actor().to_owned()),
             reason: request.map(|request| request.by.reason().to_owned()),
             fire_time: whole(run.fire_time),
@@ -145,7 +159,7 @@ impl RunRecord {
             }],
             instance: instance.into(),
             fencing_token: run.fencing_token,
-            trace_id: None,
+            trace_id: run.trace_id.as_deref().map(str::to_owned),
             params: params.map(crate::history::redact::redacted),
             status: None,
             progress: None,

@@ -22,6 +22,8 @@ struct StoredRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trigger: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_of: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -57,6 +59,8 @@ struct StoredFailure {
     message: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    type_name: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +112,7 @@ impl RunRecord {
             shard: self.shard.map(|shard| [shard.index, shard.count]),
             // Most begin by their schedule.
             trigger: (self.trigger != Trigger::Schedule).then(|| self.trigger.to_string()),
+            retry_of: self.retry_of.map(|run| run.to_string()),
             actor: self.actor.clone(),
             reason: self.reason.clone(),
             due: self.fire_time.timestamp_micros(),
@@ -142,6 +147,10 @@ impl RunRecord {
             trigger: match &stored.trigger {
                 Some(word) => Trigger::from_word(word)?,
                 None => Trigger::Schedule,
+            },
+            retry_of: match stored.retry_of {
+                Some(run) => Some(run.parse().ok()?),
+                None => None,
             },
             actor: stored.actor,
             reason: stored.reason,
@@ -246,14 +255,32 @@ impl StoredStatus {
 }
 
 impl From<Failure> for StoredFailure {
-    fn from(Failure { message, causes }: Failure) -> Self {
-        Self { message, causes }
+    fn from(failure: Failure) -> Self {
+        let Failure {
+            message,
+            causes,
+            type_name,
+        } = failure;
+        Self {
+            message,
+            causes,
+            type_name,
+        }
     }
 }
 
 impl From<StoredFailure> for Failure {
-    fn from(StoredFailure { message, causes }: StoredFailure) -> Self {
-        Self { message, causes }
+    fn from(stored: StoredFailure) -> Self {
+        let StoredFailure {
+            message,
+            causes,
+            type_name,
+        } = stored;
+        Self {
+            message,
+            causes,
+            type_name,
+        }
     }
 }
 
@@ -319,6 +346,7 @@ pub(crate) fn sample(task: &str, at: &str) -> RunRecord {
         shard: None,
         trigger: Trigger::Schedule,
         request: None,
+        trace_id: None,
     };
     RunRecord::started(&facts, "a")
 }
@@ -330,12 +358,14 @@ mod tests {
     fn full() -> RunRecord {
         let mut run = sample("t", "2026-11-21T10:00:00.25Z");
         run.shard = Some(Shard { index: 1, count: 4 });
-        run.trigger = Trigger::Manual;
+        run.trigger = Trigger::RetryOf;
+        run.retry_of = Some(run.run_id);
         run.actor = Some("ana".to_owned());
         run.reason = Some("rates were \"stale\"".to_owned());
         run.params = Some("{\"a\":1}".to_owned());
         run.trace_id = Some("4bf9".to_owned());
         let error = Failure::new("", &["outer".to_owned(), "inner \u{1b}".to_owned()]);
+        let error = error.of_type(Some("bank::Error"));
         run.end_attempt(run.started, Some(error.clone()));
         run.begin_attempt(2, run.started);
         run.status = Some("uploading".to_owned());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Observers, RecordKind, StoreOperation};
@@ -357,10 +357,15 @@ impl HistoryWriter {
                 let ended = run.found(found.outcome, now, &self.instance, found.why);
                 if self.limited(self.history.end(&ended)).await? {
                     let (task, run_id) = (&run.task, run.run_id);
-                    error!(target: "tasklock", event = "run.abandoned", task = %task,
-                        run_id = %run_id, instance = %contained_line(&run.instance, 64),
-                        found_by = %self.instance, outcome = found.outcome.as_str(),
-                        "Task run found without its instance");
+                    let instance = contained_line(&run.instance, 64).into();
+                    if let Some(observers) = self.observers.get() {
+                        observers.announce(&Event::RunFoundGone {
+                            task: task.clone(),
+                            run_id,
+                            instance,
+                            outcome: found.outcome,
+                        });
+                    }
                 }
             }
         }

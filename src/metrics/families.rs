@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{LockOperation, RecordKind, StoreOperation};
+use crate::metrics::fleet::{self, Instances};
 use crate::metrics::table::{self, Metric};
 use crate::metrics::task_metric::{METRICS, TaskMetric};
 use crate::metrics::tasks::Tasks;
@@ -46,6 +47,7 @@ pub(super) struct Families {
     history_dropped: IntCounterVec,
     store_errors: IntCounterVec,
     admin_actions: IntCounterVec,
+    fleet_events: IntCounterVec,
 }
 
 impl Families {
@@ -91,6 +93,7 @@ impl Families {
             history_dropped: to.counters(&table::HISTORY_DROPPED)?,
             store_errors: to.counters(&table::STORE_ERRORS)?,
             admin_actions: to.counters(&table::ADMIN_ACTIONS)?,
+            fleet_events: to.counters(&table::FLEET_EVENTS)?,
         };
         for operation in StoreOperation::ALL {
             families.store_failed(*operation, 0);
@@ -100,6 +103,10 @@ impl Families {
         }
         for (action, result) in COMMANDS.iter().flat_map(|a| ANSWERS.map(|r| (a, r))) {
             families.acted(action, result, 0);
+        }
+        to.add(&table::INSTANCES, Instances::new(tasks.clone()))?;
+        for event in fleet::EVENTS {
+            families.fleet_event(event, 0);
         }
         for kind in RecordKind::ALL {
             families.history_dropped(*kind, 0);
@@ -140,6 +147,10 @@ impl Families {
         self.admin_actions
             .with_label_values(&[action, result])
             .inc_by(count);
+    }
+
+    pub(super) fn fleet_event(&self, event: &str, count: u64) {
+        self.fleet_events.with_label_values(&[event]).inc_by(count);
     }
 
     pub(super) fn lock_took(&self, operation: LockOperation, took: Duration) {

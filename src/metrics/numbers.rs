@@ -142,6 +142,14 @@ impl Numbers {
         }
     }
 
+    /// A run of an instance that is gone, which cannot count it itself.
+    pub(super) fn found_gone(&mut self) {
+        if let Some(runs) = self.runs.get_mut(Outcome::Abandoned as usize) {
+            *runs += 1;
+        }
+        self.errors += 1;
+    }
+
     /// Takes what a history counts: what it knows better than this instance, which it can be behind
     /// by some seconds.
     pub(super) fn share(&mut self, counted: &TaskCounters, read_at: Duration) {

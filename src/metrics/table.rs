@@ -66,7 +66,7 @@ table! {
     RUNNING_SINCE: "task_running_since_timestamp_seconds", [TASK],
         "Shared: start of the oldest run that goes on in the fleet, 0 if none";
     PAUSED: "task_paused", [TASK],
-        "Shared: 1 if somebody has paused the task, or all tasks";
+        "Shared: 1 if somebody has paused the task, or all tasks, or if it has failed too often";
     PAUSED_SINCE: "task_paused_since_timestamp_seconds", [TASK],
         "Shared: start of that pause, 0 if none";
     SUCCESS_DEADLINE: "task_success_deadline_timestamp_seconds", [TASK],
@@ -75,6 +75,8 @@ table! {
         "Shared: time from the fire time before the next one to the next one";
     TIMEOUT: "task_timeout_seconds", [TASK],
         "Shared: timeout of the task's runs";
+    SCHEDULE_DRIFT: "task_schedule_drift", [TASK],
+        "Shared: 1 if the task's schedule or policy is not the same on all instances";
     INFO: "task_info", [TASK, "schedule", "timezone", "overlap"],
         "Local: what the task was registered with; always 1";
     LOCK_OPERATIONS: "task_lock_operations_total", ["operation", "result"],
@@ -100,6 +102,10 @@ table! {
         "Local: how often the timer was held up for a second or more: suspended, stopped or blocked";
     HISTORY_DROPPED: "task_history_dropped_total", ["kind"],
         "Local: records of the history that this instance could not write and dropped, by kind";
+    INSTANCES: "task_instances", [],
+        "Shared: instances of the fleet that were heard of lately, this one among them";
+    FLEET_EVENTS: "task_fleet_events_total", ["event"],
+        "Local: what this instance has noticed of its fleet, by what it was";
     BUILD_INFO: "tasklock_build_info", ["version"],
         "Local: the version of tasklock; always 1";
 }

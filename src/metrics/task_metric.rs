@@ -11,7 +11,7 @@ use prometheus::proto::{
 use crate::event::{Decision, Outcome};
 use crate::metrics::numbers::{Numbers, Observed, Shared};
 use crate::metrics::table::{self, Metric, TASK};
-use crate::metrics::tasks::Tasks;
+use crate::metrics::tasks::{OTHER, Tasks};
 
 /// What a metric takes from the numbers of a task.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub(super) enum Read {
     Shared(fn(&Shared) -> Option<f64>),
     /// The same, of what can fall: left out when it was not read for long.
     Fresh(fn(&Shared) -> f64),
+    /// Whether instances differ in it: left out as what is fresh.
+    Drift,
     /// Its buckets, sum and count.
     Histogram(fn(&Numbers) -> &Observed),
     Info,
@@ -74,6 +76,7 @@ pub(super) const METRICS: &[(&Metric, Read)] = &[
         Read::Shared(|shared| shared.interval),
     ),
     (&table::TIMEOUT, Read::Shared(|shared| Some(shared.timeout))),
+    (&table::SCHEDULE_DRIFT, Read::Drift),
     (&table::INFO, Read::Info),
 ];
 
@@ -135,6 +138,12 @@ impl TaskMetric {
                 let fresh = shared.filter(|shared| !self.tasks.is_stale(shared.read_at));
                 to.extend(fresh.map(|shared| gauge(read(shared), vec![of_task()])));
             }
+            Read::Drift if task == OTHER => {}
+            Read::Drift => {
+                let seen = self.tasks.fleet.drift(task);
+                let fresh = seen.filter(|(at, _)| !self.tasks.is_stale(*at));
+                to.extend(fresh.map(|(_, differs)| gauge(differs, vec![of_task()])));
+            }
             Read::Histogram(read) => {
                 let mut sample = Sample::from_label(vec![of_task()]);
                 sample.set_histogram(histogram(read(numbers)));
@@ -168,7 +177,9 @@ impl Collector for TaskMetric {
         family.set_help(self.metric.help.to_owned());
         family.set_field_type(match self.read {
             Read::Counter(_) | Read::Counters(..) => MetricType::COUNTER,
-            Read::Gauge(_) | Read::Shared(_) | Read::Fresh(_) | Read::Info => MetricType::GAUGE,
+            Read::Gauge(_) | Read::Shared(_) | Read::Fresh(_) | Read::Drift | Read::Info => {
+                MetricType::GAUGE
+            }
             Read::Histogram(_) => MetricType::HISTOGRAM,
         });
         family.set_metric(samples);

@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 use tracing::warn;
 
 use crate::history::TaskCounters;
+use crate::metrics::fleet::Fleet;
 use crate::metrics::numbers::{Bounds, Info, Numbers};
 use crate::task::{Overlap, TaskName};
 use crate::time::Clock;
@@ -39,6 +40,7 @@ pub(super) struct Tasks {
     other: OnceLock<Series>,
     has_warned: AtomicBool,
     clock: Arc<dyn Clock>,
+    pub(super) fleet: Fleet,
 }
 
 impl Series {
@@ -61,6 +63,7 @@ impl Tasks {
             other: OnceLock::new(),
             has_warned: AtomicBool::new(false),
             clock,
+            fleet: Fleet::default(),
         }
     }
 
@@ -121,6 +124,11 @@ impl Tasks {
         if let Some(series) = self.own().get(&counted.task) {
             series.numbers().share(counted, now);
         }
+    }
+
+    /// What was seen of the fleet.
+    pub(super) fn see(&self, instances: usize, drifting: &[TaskName]) {
+        self.fleet.see(self.clock.monotonic(), instances, drifting);
     }
 
     /// Whether something that was read then is so old that it may not be true any more.

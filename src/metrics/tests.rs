@@ -36,6 +36,7 @@ fn run(task: &str, attempt: u32) -> RunFacts {
         shard: None,
         trigger: crate::event::Trigger::Schedule,
         request: None,
+        trace_id: None,
     }
 }
 
@@ -46,6 +47,7 @@ fn finished(task: &str, outcome: Outcome) -> Event {
         duration: Duration::from_secs(2),
         error: None,
         causes: Arc::default(),
+        error_type: None,
         at: at("2026-11-21T10:00:02.500Z"),
     }
 }

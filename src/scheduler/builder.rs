@@ -17,6 +17,7 @@ use crate::schedule::DstPolicy;
 use crate::scheduler::Scheduler;
 use crate::scheduler::alarm::TimerEngine;
 use crate::scheduler::engine::Engine;
+use crate::scheduler::trace::TraceId;
 use crate::time::{Clock, SystemClock};
 
 /// Less than the second by which locks let claims be early, for clocks that differ.
@@ -42,6 +43,7 @@ pub struct SchedulerBuilder {
     application: Option<String>,
     clock: Arc<dyn Clock>,
     engine: TimerEngine,
+    trace_id: TraceId,
 }
 
 /// What `build` has checked.
@@ -66,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) application: Option<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) engine: TimerEngine,
+    /// Which trace a run belongs to.
+    pub(crate) trace_id: TraceId,
 }
 
 impl SchedulerBuilder {
@@ -88,6 +92,7 @@ impl SchedulerBuilder {
             application: None,
             clock: Arc::new(SystemClock),
             engine: TimerEngine::default(),
+            trace_id: TraceId::default(),
         }
     }
 
@@ -233,6 +238,21 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Who knows the id of the trace that the current span belongs to, so that [`RunFacts`](crate::RunFacts)
+    /// and the [history](Self::history) have it for each run. Asked at the start of a run, within its span.
+    /// Default: nobody.
+    ///
+    /// ```
+    /// # use tasklock::Scheduler;
+    /// # fn current_trace_id() -> Option<String> { None }
+    /// // With tracing-opentelemetry: Span::current().context().span().span_context().trace_id()
+    /// let builder = Scheduler::builder().trace_id(current_trace_id);
+    /// ```
+    pub fn trace_id(mut self, ask: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.trace_id = TraceId::new(ask);
+        self
+    }
+
     /// The scheduler, not yet started.
     ///
     /// # Errors
@@ -324,6 +344,7 @@ impl SchedulerBuilder {
             application: self.application,
             clock: self.clock,
             engine: self.engine,
+            trace_id: self.trace_id,
         };
         Ok(Scheduler {
             engine: Engine::new(settings, random),

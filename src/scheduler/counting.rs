@@ -65,6 +65,7 @@ async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Resu
         let since = running.entry(run.task).or_insert(run.started);
         *since = run.started.min(*since);
     }
+    let failed_too_often = paused_by_failures(engine, &turn).await?;
     let now = engine.settings.clock.now();
     let rules = engine.steering.rules();
     let seen: Vec<HistoryWrite> = names
@@ -91,6 +92,9 @@ async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Resu
             counted.paused_since = paused_since;
             if paused_since.is_some() {
                 counted.success_deadline = None;
+            } else if let Some(since) = failed_too_often.get(&entry.name) {
+                // Nobody has wanted this: it has to succeed again nevertheless.
+                counted.paused_since = Some(*since);
             }
             counted
         })
@@ -103,6 +107,34 @@ async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Resu
         history.write(&seen).await?;
     }
     Ok(())
+}
+
+/// Since when tasks are paused whose runs failed too often in a row: of a task in parts, the first part.
+async fn paused_by_failures(
+    engine: &Engine,
+    turn: &[&Arc<Entry>],
+) -> Result<HashMap<TaskName, DateTime<Utc>>> {
+    let entries = turn.iter().filter(|e| e.policy.pause_after.is_some());
+    let entries: Vec<Arc<Entry>> = entries
+        .flat_map(|entry| engine.registry.named(&entry.name))
+        .collect();
+    let keys: Vec<TaskName> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let mut paused: HashMap<TaskName, DateTime<Utc>> = HashMap::new();
+    if keys.is_empty() {
+        return Ok(paused);
+    }
+    let last = engine.settings.lock.last_fired(&keys).await?;
+    for (entry, last) in entries.iter().zip(last) {
+        let most = entry.policy.pause_after;
+        let Some(last) = last.filter(|last| most.is_some_and(|most| last.failures >= most)) else {
+            continue;
+        };
+        if let Some(ended) = last.ended_at {
+            let since = paused.entry(entry.name.clone()).or_insert(ended);
+            *since = ended.min(*since);
+        }
+    }
+    Ok(paused)
 }
 
 /// What is counted of a task, and what follows from its schedule.

@@ -122,6 +122,7 @@ impl Run {
                 trigger => trigger,
             },
             request: firing.manual.as_ref().map(|manual| manual.request.clone()),
+            trace_id: None,
         };
         let reader = engine.settings.history.clone();
         let reader = reader.map(|history| history as Arc<dyn NoteReader>);
@@ -146,9 +147,9 @@ impl Run {
     fn begin(&mut self, now: DateTime<Utc>) {
         self.facts.started = now;
         // Nothing is late that somebody asked for, whatever instant it is to make up for.
-        self.facts.lateness = match self.facts.trigger {
-            Trigger::Manual => Duration::ZERO,
-            _ => admit::lateness(self.facts.fire_time, now),
+        self.facts.lateness = match self.facts.request {
+            Some(_) => Duration::ZERO,
+            None => admit::lateness(self.facts.fire_time, now),
         };
         let has_waiting = {
             let mut slot = self.entry.slot();
@@ -157,7 +158,7 @@ impl Run {
                 control: self.control.clone(),
                 is_reported: self.is_reported.clone(),
             });
-            if self.facts.trigger != Trigger::Manual {
+            if self.facts.request.is_none() {
                 slot.leave(self.facts.fire_time);
             }
             slot.has_waiting()
@@ -179,6 +180,8 @@ impl Run {
         }
         let clock = self.engine.settings.clock.clone();
         self.tell_claim();
+        // Within its span, which a tracing system knows by now.
+        self.facts.trace_id = self.engine.settings.trace_id.now();
         self.engine.announce(&Event::RunStarted {
             run: self.facts.clone(),
         });
@@ -194,6 +197,7 @@ impl Run {
         self.engine.renewer.remove(&self.lease);
         let causes = causes(&end);
         let error_type = spans::error_type(&end);
+        let error_name = error_name(&end);
         let (outcome, completion, error) = self.judge(end);
         self.release(completion).await;
         self.end_span(outcome, error_type);
@@ -205,6 +209,7 @@ impl Run {
                 duration: took,
                 error: error.map(Into::into),
                 causes: causes.into(),
+                error_type: error_name,
                 at,
             });
         }
@@ -258,6 +263,7 @@ impl Run {
                     run: self.facts.clone(),
                     error: error.into(),
                     causes: causes(&end).into(),
+                    error_type: error_name(&end),
                     wait,
                 });
             });
@@ -375,6 +381,14 @@ fn causes(end: &End) -> Vec<String> {
     match end {
         End::Returned(Err(error)) => error.causes(),
         _ => Vec::new(),
+    }
+}
+
+/// The name of the type of that error.
+fn error_name(end: &End) -> Option<&'static str> {
+    match end {
+        End::Returned(Err(error)) => error.type_name(),
+        _ => None,
     }
 }
 

@@ -219,6 +219,7 @@ impl Engine {
                     duration,
                     error: Some("could not be ended: its thread is blocked".into()),
                     causes: Arc::default(),
+                    error_type: None,
                     at,
                 });
                 abandoned.push(run);

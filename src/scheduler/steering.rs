@@ -14,6 +14,7 @@ mod acting;
 mod catch_up;
 mod following;
 mod manual;
+mod outage;
 mod record;
 mod roster;
 mod taking;
@@ -36,6 +37,9 @@ use crate::scheduler::registry::Entry;
 use crate::task::{RunControl, RunId, TaskName};
 
 pub(crate) use following::{read_rules, run};
+use outage::Outage;
+#[cfg(feature = "dynamic")]
+pub(crate) use outage::Reading;
 
 /// How long the store may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,6 +55,7 @@ pub(crate) struct Steering {
     is_drained: AtomicBool,
     /// Records that could not be read.
     malformed: AtomicU64,
+    outage: Outage,
     // Held to look or to put a new list in.
     others: Mutex<Vec<Arc<Instance>>>,
     // Held for an insert, a remove or a look.
@@ -79,6 +84,7 @@ impl Steering {
             has_rules: AtomicBool::new(false),
             is_drained: AtomicBool::new(false),
             malformed: AtomicU64::new(0),
+            outage: Outage::default(),
             others: Mutex::default(),
             live: Mutex::default(),
             replans: Mutex::default(),

@@ -1,5 +1,6 @@
 //! What a run gives back.
 
+use std::any::type_name;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +9,13 @@ use crate::text::contained;
 
 /// The longest text of one error of several that is kept, in bytes.
 const LONGEST_CAUSE: usize = 4096;
+
+/// The name of a type, if it says something of the error: not of texts, nor of boxes.
+fn name_of_error(name: &'static str) -> Option<&'static str> {
+    let says_nothing = ["&", "alloc::string::", "alloc::borrow::", "alloc::boxed::"];
+    let is_own = !says_nothing.iter().any(|other| name.starts_with(other));
+    is_own.then_some(name)
+}
 
 /// What [`Task::run`](crate::Task::run) returns.
 pub type TaskResult = Result<(), TaskError>;
@@ -19,6 +27,7 @@ pub type TaskResult = Result<(), TaskError>;
 /// which is what makes `?` work.
 pub struct TaskError {
     error: Box<dyn StdError + Send + Sync>,
+    type_name: Option<&'static str>,
     advice: Advice,
 }
 
@@ -36,28 +45,43 @@ pub(crate) enum Advice {
 impl TaskError {
     /// A failure with a text (`"sold out"`), or with an error that is boxed already.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self {
-            error: error.into(),
-            advice: Advice::None,
-        }
+        Self::with_advice(error, Advice::None)
     }
 
     /// A failure that another attempt would meet too: it is not retried, whatever the task's
     /// [`Retry`](crate::Retry).
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self {
-            error: error.into(),
-            advice: Advice::Permanent,
-        }
+        Self::with_advice(error, Advice::Permanent)
     }
 
     /// A failure that knows when another attempt makes sense, as from a `Retry-After`: the next
     /// retry, if the task's [`Retry`](crate::Retry) has one left, comes after `wait`.
     pub fn retry_after(wait: Duration, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::with_advice(error, Advice::After(wait))
+    }
+
+    fn with_advice<E>(error: E, advice: Advice) -> Self
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
         Self {
+            type_name: name_of_error(type_name::<E>()),
             error: error.into(),
-            advice: Advice::After(wait),
+            advice,
         }
+    }
+
+    /// The name of the error's type, `billing::BankError` say: one of a few, to sort failures by.
+    /// `None` for a text, and for an error that came in a box.
+    ///
+    /// ```
+    /// # use tasklock::TaskError;
+    /// let error = TaskError::from("x".parse::<u32>().unwrap_err());
+    /// assert_eq!(error.type_name(), Some("core::num::error::ParseIntError"));
+    /// assert_eq!(TaskError::new("sold out").type_name(), None);
+    /// ```
+    pub fn type_name(&self) -> Option<&'static str> {
+        self.type_name
     }
 
     pub(crate) fn advice(&self) -> Advice {
@@ -88,7 +112,11 @@ where
     E: StdError + Send + Sync + 'static,
 {
     fn from(error: E) -> Self {
-        Self::new(Box::new(error) as Box<dyn StdError + Send + Sync>)
+        Self {
+            type_name: name_of_error(type_name::<E>()),
+            error: Box::new(error),
+            advice: Advice::None,
+        }
     }
 }
 

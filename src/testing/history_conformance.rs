@@ -131,6 +131,7 @@ impl<'a> Case<'a> {
             shard: None,
             trigger: Trigger::Schedule,
             request: None,
+            trace_id: None,
         };
         RunRecord::started(&facts, &*self.instance)
     }

@@ -21,6 +21,7 @@ mod engines;
 mod faults;
 mod file_lock;
 mod fleet;
+mod fleet_processes;
 mod fleet_store;
 mod guarded_jobs;
 mod history;

@@ -813,8 +813,8 @@ async fn a_store_that_is_away_delays_changes_and_stops_nothing() {
     let told = |replica: &Replica| {
         let events = replica.bench.seen.events();
         let of = |e: &Event| match e {
-            Event::TaskStoreDown { .. } => Some("down"),
-            Event::TaskStoreUp { .. } => Some("up"),
+            Event::FleetStoreDown { .. } => Some("down"),
+            Event::FleetStoreUp { .. } => Some("up"),
             _ => None,
         };
         events.iter().filter_map(of).collect::<Vec<_>>()

@@ -57,7 +57,9 @@ impl ControlPlane {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidName`] and [`ErrorKind::InvalidConfig`] for what cannot be; what the store
-    /// says otherwise. That nobody takes it, or that it is refused, is an answer.
+    /// says otherwise. That nobody takes it, or that it is refused, is an answer. After
+    /// [`ErrorKind::StoreAmbiguous`] nobody knows whether it was taken, as the store was away or has lost
+    /// its data.
     pub async fn run(&self, run: RunNow) -> Result<Receipt> {
         let ask = run.ask(self.clock.now())?;
         if let Some(instance) = &run.instance {
@@ -271,7 +273,7 @@ impl ControlPlane {
     }
 
     /// Waits until a command was answered, or withdraws it when nobody has taken it in time.
-    async fn wait(&self, id: String, _since: Version, patience: Duration) -> Result<Receipt> {
+    async fn wait(&self, id: String, written: Version, patience: Duration) -> Result<Receipt> {
         let begun = self.clock.monotonic();
         let mut seen = self.store.changed(0).await;
         let mut taken_at = None;
@@ -284,7 +286,15 @@ impl ControlPlane {
                 Err(error) => return Err(error),
                 Ok(None) => {
                     // What was taken may be lost, with the store's data; it was taken all the same.
-                    let answer = last_answer.unwrap_or(Answer::NotTaken);
+                    if let Some(answer) = last_answer {
+                        return Ok(Receipt { id, answer });
+                    }
+                    // It ends by itself only later, and a shelf that it was on knows so.
+                    let is_early = now.saturating_sub(begun) < patience;
+                    if is_early || self.is_lost(written).await? {
+                        return Err(forgotten(&id));
+                    }
+                    let answer = Answer::NotTaken;
                     return Ok(Receipt { id, answer });
                 }
                 Ok(Some(record)) => Ok((read(&record)?, record.version)),
@@ -331,6 +341,11 @@ impl ControlPlane {
                 () = tokio::time::sleep(left) => {}
             }
         }
+    }
+
+    /// Whether the store has lost what was written to the commands at this version.
+    async fn is_lost(&self, written: Version) -> Result<bool> {
+        Ok(self.store.list(COMMANDS, written).await?.is_whole)
     }
 
     /// Changes a rule, as long as others do not change it at the same moment. `change` says for how long
@@ -389,6 +404,14 @@ fn read(record: &Record) -> Result<Command> {
 fn lost(id: &str) -> Error {
     let text = format!("the command {id:?} was there and was not: ask again");
     Error::new(ErrorKind::StoreRefused, text)
+}
+
+fn forgotten(id: &str) -> Error {
+    let text = format!(
+        "the fleet's store has forgotten the command {id:?}, as it has lost its data: nobody knows whether \
+         an instance had taken it"
+    );
+    Error::new(ErrorKind::StoreAmbiguous, text)
 }
 
 fn checked_key(key: &str) -> Result<&str> {

@@ -34,8 +34,13 @@ if not is_expected then
   return {0, tonumber(found.version), tonumber(found.expires_text), found.value}
 end
 
-local last, forgotten = string.match(redis.call('HGET', records, '') or '0|0', '^(%d+)|(%d+)$')
+local last, forgotten = string.match(redis.call('HGET', records, '') or '', '^(%d+)|(%d+)$')
 last, forgotten = tonumber(last or 0), tonumber(forgotten or 0)
+if last == 0 then
+  -- A new shelf. One that was there before, and is lost, has other versions: whoever has read that one
+  -- reads this one whole, and what was expected of a record of that one is true of none of this one.
+  last, forgotten = now, now
+end
 if not is_put and not found then
   return {1, last}
 end

@@ -51,6 +51,33 @@ impl RedisLine {
         }
     }
 
+    /// The same for several keys at once, of a script that takes the keys of all, then the arguments of
+    /// all, and gives a list of answers. In their order.
+    pub(crate) async fn call_each(
+        &self,
+        script: &Script,
+        calls: Vec<(Vec<String>, Vec<String>)>,
+    ) -> Result<Vec<Value>> {
+        let store = &self.inner.store;
+        let request = |(keys, args)| Request { keys, args };
+        let requests: Vec<Request> = calls.into_iter().map(request).collect();
+        let manner = Manner::default();
+        let replies = store.replies(Purpose::Fleet, script, &requests, manner);
+        let mut answers: Vec<Option<Value>> = requests.iter().map(|_| None).collect();
+        for (places, reply) in replies.await {
+            let Value::Array(said) = reply.map_err(|fault| fault.error(store))?.value else {
+                return Err(self.misunderstood(script));
+            };
+            for (place, said) in places.into_iter().zip(said) {
+                if let Some(answer) = answers.get_mut(place) {
+                    *answer = Some(said);
+                }
+            }
+        }
+        let answers: Option<Vec<Value>> = answers.into_iter().collect();
+        answers.ok_or_else(|| self.misunderstood(script))
+    }
+
     /// The error for an answer of another shape than the script gives.
     pub(crate) fn misunderstood(&self, script: &Script) -> Error {
         let text = format!(

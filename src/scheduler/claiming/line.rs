@@ -99,7 +99,10 @@ impl Firing {
     pub(crate) fn manual(entry: Arc<Entry>, fire_time: DateTime<Utc>, manual: Manual) -> Self {
         Self {
             is_rerun: true,
-            trigger: Trigger::Manual,
+            trigger: match manual.request.again {
+                Some(_) => Trigger::RetryOf,
+                None => Trigger::Manual,
+            },
             manual: Some(Arc::new(manual)),
             ..Self::new(entry, fire_time)
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tracing::Span;
 use tracing::field::{Empty, display};
 
-use crate::event::{Outcome, RunFacts, Trigger};
+use crate::event::{Outcome, RunFacts};
 use crate::scheduler::attempt::End;
 use crate::scheduler::firing::Run;
 use crate::task::CancelReason;
@@ -53,10 +53,14 @@ pub(super) fn end_attempt(span: &Span, end: &End) {
     };
 }
 
-/// What kind of failure an end is, in one of a few words; `None` if it is none.
+/// What kind of failure an end is: its error's type if it is known, or one of a few words; `None` if it
+/// is none.
 pub(super) fn error_type(end: &End) -> Option<&'static str> {
     let outcome = match end {
-        End::Returned(Err(_)) => Outcome::Failure,
+        End::Returned(Err(error)) => match error.type_name() {
+            Some(name) => return Some(name),
+            None => Outcome::Failure,
+        },
         End::Panicked(_) => Outcome::Panicked,
         End::Cancelled(CancelReason::Timeout) => Outcome::Timeout,
         End::Cancelled(CancelReason::LeaseLost) => Outcome::LeaseLost,
@@ -99,7 +103,7 @@ impl Run {
             task.lock.fencing_token = fencing_token.get(),
             task.outcome = Empty,
             "error.type" = Empty,
-            faas.trigger = if *trigger == Trigger::Manual { "other" } else { "timer" },
+            faas.trigger = if request.is_some() { "other" } else { "timer" },
             faas.cron = %self.entry.spec,
             faas.time = %fire_time.to_rfc3339(),
             service.instance.id = %self.engine.settings.instance,

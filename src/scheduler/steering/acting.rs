@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    AUDIT, AUDIT_KEPT, Accepted, Answer, Ask, AuditEntry, AuditResult, COMMANDS, RULES, Refusal,
-    Refused, Rule, RuleKey, Skip, encode, upcoming,
+    AUDIT, AUDIT_KEPT, Accepted, Answer, Ask, AuditEntry, AuditResult, COMMANDS, Command, RULES,
+    Refusal, Refused, Rule, RuleKey, Skip, encode, upcoming,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -42,14 +42,40 @@ pub(super) fn spawn(engine: &Arc<Engine>, store: &Arc<dyn FleetStore>, task: Tas
     let tracker = engine.claims.clone();
     tracker.spawn(async move {
         let (done, rest) = act(&engine, store.as_ref(), &task).await;
-        let answering = engine.clone();
+        let (answering, to) = (engine.clone(), store.clone());
+        let command = task.command.clone();
         let tracker = engine.clean_ups.clone();
         // The answer may take its time; a run that waits for another does not wait for it.
-        tracker.spawn(async move { answer(&answering, store.as_ref(), task, done).await });
-        if let Some(rest) = rest {
-            rest.run(&engine).await;
+        tracker.spawn(async move { answer(&answering, to.as_ref(), task, done).await });
+        if let Some(rest) = rest
+            && let Err(why) = rest.run(&engine).await
+        {
+            let instance = engine.settings.instance.to_string();
+            let why = as_line(&why);
+            let entry = entry(&engine, &command, AuditResult::GivenUp { instance, why });
+            tracker.spawn(async move { trail(&engine, store.as_ref(), &entry).await });
         }
     });
+}
+
+/// What the audit trail says of a command.
+fn entry(engine: &Engine, command: &Command, result: AuditResult) -> AuditEntry {
+    AuditEntry {
+        id: EntryId::default(),
+        at: engine.settings.clock.now(),
+        by: command.by.clone(),
+        action: command.ask.action().to_owned(),
+        task: command.ask.task().cloned(),
+        detail: command.ask.detail(),
+        command: Some(command.id.clone()),
+        result,
+    }
+}
+
+/// A text as the audit trail has room for it.
+fn as_line(text: &str) -> String {
+    let fit = text.chars().filter(|c| !c.is_control());
+    fit.take(500).collect()
 }
 
 async fn act(
@@ -247,27 +273,13 @@ async fn answer(engine: &Engine, store: &dyn FleetStore, task: Task, done: Resul
     let result = match &answer {
         Answer::Refused(refused) => AuditResult::Refused {
             instance,
-            why: refused
-                .text
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(500)
-                .collect(),
+            why: as_line(&refused.text),
         },
         _ => AuditResult::Done {
             instance: Some(instance),
         },
     };
-    let entry = AuditEntry {
-        id: EntryId::default(),
-        at: engine.settings.clock.now(),
-        by: command.by.clone(),
-        action: command.ask.action().to_owned(),
-        task: command.ask.task().cloned(),
-        detail: command.ask.detail(),
-        command: Some(command.id.clone()),
-        result,
-    };
+    let entry = entry(engine, &command, result);
     engine.announce(&Event::CommandAnswered {
         command: command.id.as_str().into(),
         action: command.ask.action(),
@@ -285,7 +297,11 @@ async fn answer(engine: &Engine, store: &dyn FleetStore, task: Task, done: Resul
         .lasting(keep);
     // One that was written though no answer came is refused the second time, as it is not as it was.
     write_surely(engine, store, &write).await;
-    if let Ok(text) = encode(&entry) {
+    trail(engine, store, &entry).await;
+}
+
+async fn trail(engine: &Engine, store: &dyn FleetStore, entry: &AuditEntry) {
+    if let Ok(text) = encode(entry) {
         append_surely(engine, store, &[text]).await;
     }
 }

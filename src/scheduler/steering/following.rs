@@ -6,18 +6,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::control::{COMMANDS, INSTANCES, Malformed, RULES, Rule, Rules};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, StoreOperation};
 use crate::fleet::{FleetStore, Listing, Version};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::steering::catch_up::CatchUps;
 use crate::scheduler::steering::limited;
+use crate::scheduler::steering::outage::Reading;
 use crate::scheduler::steering::record::Record;
 use crate::scheduler::steering::roster::Roster;
 use crate::scheduler::steering::taking::Desk;
 
 /// How often the store is read though it has not said that something changed.
 const REREAD: Duration = Duration::from_secs(1);
+/// How often all rules are read again: a store that took over with less than was read may have written
+/// others since, at the same versions.
+const REREAD_WHOLE: Duration = Duration::from_secs(60);
 /// Of so many records it is remembered that they could not be read.
 const MOST_TOLD: usize = 1_000;
 
@@ -39,10 +43,17 @@ impl Reader {
         Self { shelf, version }
     }
 
-    async fn read(&mut self, store: &dyn FleetStore) -> Result<Listing> {
-        let listing = limited(store.list(self.shelf, self.version)).await?;
+    fn next(&self) -> (&str, Version) {
+        (self.shelf, self.version)
+    }
+
+    fn note(&mut self, listing: &Listing) {
         self.version = listing.version;
-        Ok(listing)
+    }
+
+    /// All of it is read next.
+    fn forget(&mut self) {
+        self.version = Version::default();
     }
 }
 
@@ -61,14 +72,9 @@ impl RuleBook {
         }
     }
 
-    /// Reads what is new, and has the engine follow it. Whether anything was.
-    async fn read(
-        &mut self,
-        engine: &Engine,
-        store: &dyn FleetStore,
-        told: &mut Told,
-    ) -> Result<bool> {
-        let listing = self.reader.read(store).await?;
+    /// Has the engine follow what is new. Whether anything was.
+    fn take(&mut self, engine: &Engine, listing: Listing, told: &mut Told) -> bool {
+        self.reader.note(&listing);
         let is_news = !listing.records.is_empty() || !listing.removed.is_empty();
         let had = !self.rules.is_empty();
         if listing.is_whole {
@@ -92,7 +98,7 @@ impl RuleBook {
         }
         let is_emptied = listing.is_whole && had;
         if !is_news && !is_emptied {
-            return Ok(false);
+            return false;
         }
         let rules = Rules::of(self.rules.values().map(|(rule, _)| rule));
         let drained = engine.steering.follow(rules, &engine.settings.instance);
@@ -100,7 +106,7 @@ impl RuleBook {
             engine.announce(&Event::InstanceDrained { is_drained });
         }
         engine.changed.notify_one();
-        Ok(true)
+        true
     }
 }
 
@@ -136,14 +142,13 @@ pub(crate) async fn read_rules(engine: &Engine) {
     let Some(store) = engine.steering.store.clone() else {
         return;
     };
-    let read = RuleBook::new()
-        .read(engine, store.as_ref(), &mut Told::default())
-        .await;
-    if let Err(error) = read {
-        engine.announce(&FAILED);
-        engine.announce(&Event::FleetStoreDown {
-            error: Arc::new(error),
-        });
+    let mut rules = RuleBook::new();
+    match limited(store.list(RULES, Version::default())).await {
+        Ok(listing) => drop(rules.take(engine, listing, &mut Told::default())),
+        Err(error) => {
+            engine.announce(&FAILED);
+            engine.note_fleet_down(Reading::Control, error);
+        }
     }
 }
 
@@ -168,8 +173,8 @@ struct Follower {
     record: Record,
     catch_ups: CatchUps,
     told: Told,
-    /// Since when the store has not answered; monotonic.
-    down_since: Option<Duration>,
+    /// When all rules were read last; monotonic.
+    read_whole: Duration,
 }
 
 impl Follower {
@@ -185,7 +190,7 @@ impl Follower {
             instances: Reader::new(INSTANCES),
             catch_ups: CatchUps::default(),
             told: Told::default(),
-            down_since: None,
+            read_whole: Duration::ZERO,
         }
     }
 
@@ -218,42 +223,47 @@ impl Follower {
         let (engine, store) = (&self.engine, self.store.as_ref());
         let clock = &engine.settings.clock;
         let asked = clock.monotonic();
-        let has_changed = self.rules.read(engine, store, &mut self.told).await?;
+        if asked.saturating_sub(self.read_whole) >= REREAD_WHOLE {
+            self.read_whole = asked;
+            self.rules.reader.forget();
+        }
+        let shelves = [
+            self.rules.reader.next(),
+            self.commands.next(),
+            self.instances.next(),
+        ];
+        let listings = limited(store.list_all(&shelves)).await?;
+        let Ok([rules, commands, instances]) = <[Listing; 3]>::try_from(listings) else {
+            let text = "the fleet's store did not list what it was asked for";
+            return Err(Error::new(ErrorKind::StoreProtocol, text));
+        };
         self.record
             .note_round_trip(clock.monotonic().saturating_sub(asked));
-        if has_changed {
+        if self.rules.take(engine, rules, &mut self.told) {
             self.record.hurry();
         }
         self.catch_ups.look(engine);
-        let commands = self.commands.read(store).await?;
+        self.commands.note(&commands);
         self.desk.sort(engine, commands, &mut self.told);
+        self.instances.note(&instances);
+        self.roster.read(engine, instances, &mut self.told);
         self.desk.work(engine, &self.store).await?;
         self.record
             .write(engine, store, self.rules.reader.version)
-            .await?;
-        let instances = self.instances.read(store).await?;
-        self.roster.read(engine, instances, &mut self.told);
-        Ok(())
+            .await
     }
 
     fn note(&mut self, looked: Result<()>) {
-        let now = self.engine.settings.clock.monotonic();
         if looked.is_err() {
             self.engine.announce(&FAILED);
         }
         match looked {
-            Ok(()) => {
-                if let Some(since) = self.down_since.take() {
-                    let down_for = now.saturating_sub(since);
-                    self.engine.announce(&Event::FleetStoreUp { down_for });
-                }
-            }
-            Err(error) if self.down_since.is_none() => {
-                self.down_since = Some(now);
-                let error = Arc::new(error);
-                self.engine.announce(&Event::FleetStoreDown { error });
-            }
-            Err(_) => {
+            Ok(()) => self.engine.note_fleet_up(Reading::Control),
+            Err(error) => {
+                // The store that answers next may have been given other data at the same versions.
+                self.rules.reader.forget();
+                self.commands.forget();
+                self.engine.note_fleet_down(Reading::Control, error);
                 // What ends by itself ends nevertheless.
                 self.catch_ups.look(&self.engine);
             }

@@ -55,6 +55,7 @@ pub(super) async fn run_now(
         params,
         if_running,
         if_paused,
+        again,
     } = &command.ask
     else {
         return (Ok(Done::default()), None);
@@ -74,7 +75,7 @@ pub(super) async fn run_now(
         entries,
         runs: runs.clone(),
         fire_time: fire_time.unwrap_or(now).trunc_subsecs(3),
-        request: Arc::new(RunRequest::new(by, params.clone(), id)),
+        request: Arc::new(RunRequest::new(by, params.clone(), id).repeating(*again)),
         if_paused: *if_paused,
     };
     match order.attempt(engine).await {
@@ -98,32 +99,34 @@ pub(super) async fn run_now(
 }
 
 impl Queued {
-    /// Tries again until it can start, or that takes too long, or the scheduler stops.
-    pub(super) async fn run(self, engine: &Arc<Engine>) {
+    /// Tries again until it can start, or that takes too long, or the scheduler stops: says why not then.
+    pub(super) async fn run(self, engine: &Arc<Engine>) -> Result<(), String> {
         let begun = engine.settings.clock.monotonic();
         let name = self.0.entries.first().map(|entry| entry.name.clone());
-        loop {
+        let why = loop {
             tokio::select! {
                 biased;
-                () = engine.quiet.cancelled() => break,
+                () = engine.quiet.cancelled() => break draining().1,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            match self.0.attempt(engine).await {
-                Ok(()) => return,
-                Err((Refusal::AlreadyRunning | Refusal::Limited | Refusal::StoreDown, _)) => {}
-                Err(_) => break,
-            }
+            let why = match self.0.attempt(engine).await {
+                Ok(()) => return Ok(()),
+                Err((Refusal::AlreadyRunning | Refusal::Limited | Refusal::StoreDown, why)) => why,
+                Err((_, why)) => break why,
+            };
             if engine.settings.clock.monotonic().saturating_sub(begun) > QUEUE_FOR {
-                break;
+                break format!("{why}, for {} s", QUEUE_FOR.as_secs());
             }
-        }
+        };
         tracing::warn!(
             target: "tasklock",
             event = "command.given_up",
             task = name.as_ref().map(tracing::field::display),
             command = %self.0.request.command,
+            why,
             "A run that was asked for did not get its turn"
         );
+        Err(why)
     }
 }
 

@@ -10,9 +10,13 @@ use crate::fleet::Listing;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::steering::following::Told;
 use crate::scheduler::steering::record::TTL;
+use crate::task::TaskName;
 
 /// How much later than its record ends an instance counts as lost, for a listing that was late.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// How often it is told who there is, though nothing has changed.
+const SAY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Roster {
@@ -20,6 +24,10 @@ pub(super) struct Roster {
     own: Option<Arc<Instance>>,
     /// Differences that were told of.
     drifts: HashSet<String>,
+    /// The tasks that they are about.
+    drifting: Arc<[TaskName]>,
+    /// When it was told last who there is; monotonic.
+    seen: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -95,6 +103,14 @@ impl Roster {
         if may_drift {
             self.compare(engine);
         }
+        let is_due = self.seen.is_none_or(|seen| now.saturating_sub(seen) >= SAY);
+        if may_drift || is_due {
+            self.seen = Some(now);
+            engine.announce(&Event::FleetSeen {
+                instances: self.others.len() + 1,
+                drifting: self.drifting.clone(),
+            });
+        }
     }
 
     fn publish(&self, engine: &Engine) {
@@ -117,6 +133,9 @@ impl Roster {
         let others = self.others.values().map(|seen| &seen.instance);
         let all = others.chain(&self.own).map(AsRef::as_ref);
         let found: Vec<Drift> = drifts(all);
+        let mut drifting: Vec<TaskName> = found.iter().map(|drift| drift.task.clone()).collect();
+        drifting.dedup();
+        self.drifting = drifting.into();
         let mut told = HashSet::new();
         for drift in found {
             let print = format!("{drift:?}");

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Ignored};
@@ -16,8 +15,8 @@ use crate::store::{Malformed, StoredTask, TaskStore};
 pub(super) struct Definitions {
     /// Up to where they were read.
     pub(super) version: Version,
-    /// Since when they cannot be read; monotonic.
-    pub(super) down_since: Option<Duration>,
+    /// They cannot be read.
+    pub(super) is_down: bool,
     known: HashMap<Arc<str>, Known>,
 }
 
@@ -107,7 +106,9 @@ impl Definitions {
             }
         }
         let is_news = match self.known.get(&*task.name) {
-            Some(Known::Registered(before)) => before.is_runnable(),
+            Some(Known::Registered(before)) => {
+                before.is_runnable() || before.task().version != task.version
+            }
             _ => true,
         };
         if is_news && !body.is_runnable() {

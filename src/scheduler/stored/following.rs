@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, StoreOperation};
 use crate::fleet::Version;
 use crate::scheduler::engine::Engine;
+use crate::scheduler::steering::Reading;
 use crate::store::{SHELF, TaskStore};
 
 /// How long one reading may take.
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the start of a scheduler waits for the tasks.
 const PATIENCE_AT_START: Duration = Duration::from_secs(5);
 /// The least time between two readings: others write other things, which wake us too.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 /// How often it is read though nobody said that anything has changed.
 const REREAD: Duration = Duration::from_secs(10);
 /// How often all of it is.
@@ -33,9 +34,8 @@ pub(crate) async fn load(engine: &Arc<Engine>) {
         return;
     };
     if let Err(error) = read(engine, store, true, PATIENCE_AT_START).await {
-        let error = Arc::new(error);
-        engine.announce(&Event::TaskStoreDown { error });
-        engine.stored.note_down(engine.settings.clock.monotonic());
+        engine.stored.definitions().is_down = true;
+        engine.note_fleet_down(Reading::Tasks, error);
     }
 }
 
@@ -71,9 +71,8 @@ async fn follow(engine: &Arc<Engine>, store: &TaskStore) {
                 if std::mem::take(&mut is_nudged) {
                     engine.stored.definitions().look_again(engine);
                 }
-                if let Some(down_for) = engine.stored.note_up(clock.monotonic()) {
-                    engine.announce(&Event::TaskStoreUp { down_for });
-                }
+                engine.stored.definitions().is_down = false;
+                engine.note_fleet_up(Reading::Tasks);
                 if is_whole {
                     read_whole = clock.monotonic();
                 }
@@ -82,10 +81,8 @@ async fn follow(engine: &Arc<Engine>, store: &TaskStore) {
             }
             Err(error) => {
                 is_whole = true;
-                if engine.stored.note_down(clock.monotonic()) {
-                    let error = Arc::new(error);
-                    engine.announce(&Event::TaskStoreDown { error });
-                }
+                engine.stored.definitions().is_down = true;
+                engine.note_fleet_down(Reading::Tasks, error);
                 retry = (retry * 2).min(LAST_RETRY);
                 retry
             }
@@ -129,20 +126,6 @@ impl super::Stored {
     }
 
     fn is_down(&self) -> bool {
-        self.definitions().down_since.is_some()
-    }
-
-    /// Notes that the store could not be read. Whether that is new.
-    fn note_down(&self, now: Duration) -> bool {
-        let mut definitions = self.definitions();
-        let is_new = definitions.down_since.is_none();
-        definitions.down_since.get_or_insert(now);
-        is_new
-    }
-
-    /// Notes that it could. For how long it could not before.
-    fn note_up(&self, now: Duration) -> Option<Duration> {
-        let since = self.definitions().down_since.take()?;
-        Some(now.saturating_sub(since))
+        self.definitions().is_down
     }
 }

@@ -46,11 +46,13 @@ pub(super) async fn records_come_back_as_they_were(case: &Case<'_>) -> Outcome {
     let failure = Failure {
         message: hostile.repeat(50),
         causes: vec![hostile.to_owned(), String::new()],
+        type_name: Some("bank::Error".to_owned()),
     };
     let run = case.started(0);
     let mut run = RunRecord {
         shard: Some(Shard { index: 3, count: 4 }),
-        trigger: Trigger::Manual,
+        trigger: Trigger::RetryOf,
+        retry_of: Some(run.run_id),
         actor: Some(hostile.to_owned()),
         reason: Some(String::new()),
         trace_id: Some("4bf9".to_owned()),

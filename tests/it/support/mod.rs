@@ -20,6 +20,8 @@ pub mod redis_server;
 pub mod replica;
 mod scripted_history;
 mod scripted_lock;
+pub mod steered;
+pub mod steered_judge;
 mod switched_fleet;
 mod unmarked;
 
