@@ -34,14 +34,18 @@ mod list;
 mod pid_file;
 #[cfg(unix)]
 mod service;
+#[cfg(all(feature = "standalone", unix))]
+pub mod standalone;
 mod status;
+#[cfg(unix)]
+mod supervisor;
 
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
 use crate::scheduler::Scheduler;
-use status::Failure;
+use status::{Failure, Status};
 
 /// What can be done with an application's scheduled tasks. A subcommand for its own command line, as
 /// `cron` or `tasks`.
@@ -92,12 +96,17 @@ impl Command {
             Command::State(state) => state.run(),
             Command::List(list) => list.run(build).await,
         };
-        match done {
-            Ok(status) => status.into(),
-            Err(failure) => {
-                let _ = writeln!(std::io::stderr(), "{failure}");
-                failure.status.into()
-            }
+        exit(done)
+    }
+}
+
+/// How a command ended, for whoever called it.
+fn exit(done: Result<Status, Failure>) -> ExitCode {
+    match done {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.status.into()
         }
     }
 }
