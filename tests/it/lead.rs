@@ -52,6 +52,32 @@ async fn a_store_slower_than_the_longest_lead_makes_runs_late_by_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn thousands_are_claimed_in_two_requests_at_a_time() {
+    const TASKS: usize = 2_000;
+    let (clock, lock) = clock_and_lock();
+    let lock = ScriptedLock::new(lock);
+    let slow = Fault::Late(Duration::from_millis(300));
+    // In each round one claim in each of two requests is slow. One request after the other would take
+    // longer than the longest lead.
+    let round = [vec![slow; 2], vec![Fault::None; TASKS - 2]].concat();
+    lock.next(LockOperation::Acquire, [round.clone(), round].concat());
+    let bench = Bench::on(clock, lock.clone(), |b| b);
+    for n in 0..TASKS {
+        bench.task(&format!("t{n}"), "*/10 * * * * *", |_| async { Ok(()) });
+    }
+    bench.start().await;
+    pass(25.0).await;
+    for n in 0..TASKS {
+        let task = format!("t{n}");
+        assert_eq!(bench.seen.starts(&task).len(), 2, "{task}");
+        assert!(
+            latest(&bench, &task, 1) < Duration::from_millis(5),
+            "{task}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_lead_the_lock_is_asked_when_the_firing_is_due() {
     let (bench, lock) = slow(100, |b| b.lead(Duration::ZERO));
     bench.task("t", "*/10 * * * * *", |_| async { Ok(()) });

@@ -61,7 +61,11 @@ async fn a_wait_for_a_retry_ends_with_the_lease() {
     lock.always(LockOperation::Renew, Fault::NotSent);
     let bench = Bench::on(clock, lock, |b| b);
     // Longer than a lease that nobody can renew.
-    let policy = Policy::default().retry(Retry::times(1).first_wait(seconds(120)));
+    let policy = Policy::default().retry(
+        Retry::times(1)
+            .longest_wait(seconds(120))
+            .first_wait(seconds(120)),
+    );
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     bench.task_with("t", "0 0 * * * *", seconds(600), policy, move |_| {
