@@ -300,9 +300,7 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: reloads
-                .then(|| listen(SignalKind::hangup()))
-                .transpose()?,
+            hangup: reloads.then(|| listen(SignalKind::hangup())).transpose()?,
         })
     }
 

@@ -214,7 +214,14 @@ async fn lines_of_a_part_have_its_shard_and_others_have_none() {
 #[tokio::test(start_paused = true)]
 async fn the_manual_lists_each_event_of_the_log_with_its_metric() {
     let mut logged = BTreeSet::new();
-    for (_, code) in crate::layers::modules() {
+    for (file, code) in crate::layers::modules() {
+        // A cron of its own has a page of its own.
+        if ["cli", "config", "bin"]
+            .iter()
+            .any(|other| file.starts_with(other))
+        {
+            continue;
+        }
         let events = code.split("event = \"").skip(1);
         logged.extend(events.map(|rest| rest.split('"').next().unwrap().to_owned()));
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use saphyr::{LoadableYamlNode, YamlOwned};
 use serde_json::Value;
 
 use crate::metrics::exported;
@@ -196,4 +197,75 @@ async fn what_alerts_dashboard_and_manual_ask_for_is_exported() {
     assert!(asked.len() > 20, "{asked:?}");
     let missing: Vec<_> = asked.difference(&exported).collect();
     assert!(missing.is_empty(), "{missing:?} of {exported:#?}");
+}
+
+/// A file of YAML.
+fn yaml(path: &str) -> YamlOwned {
+    let documents = YamlOwned::load_from_str(&read(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let [document] = documents.try_into().unwrap();
+    document
+}
+
+/// All of a list of texts.
+fn texts(list: &YamlOwned) -> Vec<String> {
+    let all = list.as_sequence().unwrap().iter();
+    all.map(|one| one.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_compose_file_names_what_there_is() {
+    let compose = yaml("ops/compose.yaml");
+    let services = &compose["services"];
+    let names: Vec<_> = services.as_mapping().unwrap().keys().collect();
+    let names: Vec<_> = names
+        .into_iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let replicas = ["replica-1", "replica-2", "replica-3"];
+    assert_eq!(
+        names,
+        [&["redis"][..], &replicas, &["prometheus", "grafana"]].concat()
+    );
+    // The others are made of the first.
+    assert!(read("ops/compose.yaml").matches("<<: *replica\n").count() == 2);
+    let build = &services["replica-1"]["build"];
+    let context = root().join("ops").join(build["context"].as_str().unwrap());
+    let containerfile = context.join(build["dockerfile"].as_str().unwrap());
+    assert!(containerfile.exists(), "{}", containerfile.display());
+    let mut mounted = BTreeSet::new();
+    for name in ["replica-1", "prometheus", "grafana"] {
+        for volume in texts(&services[name]["volumes"]) {
+            let [from, to, mode] = volume.split(':').collect::<Vec<_>>().try_into().unwrap();
+            assert_eq!(mode, "ro", "{volume}");
+            assert!(root().join("ops").join(from).is_file(), "{volume}");
+            mounted.insert(to.to_owned());
+        }
+        for port in texts(&services[name]["ports"]) {
+            assert!(port.starts_with("127.0.0.1:"), "{port} is open to all");
+        }
+    }
+    let scraped = &yaml("ops/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"];
+    assert_eq!(texts(scraped), replicas.map(|name| format!("{name}:9100")));
+    let dashboards = &yaml("ops/compose/dashboards.yaml")["providers"][0]["options"]["path"];
+    let dashboard = format!("{}/tasklock-dashboard.json", dashboards.as_str().unwrap());
+    assert!(mounted.contains(&dashboard), "{mounted:?}");
+    let source = &yaml("ops/compose/datasources.yaml")["datasources"][0];
+    assert_eq!(source["url"].as_str(), Some("http://prometheus:9090"));
+}
+
+#[test]
+fn prometheus_takes_its_configuration_and_the_replicas_take_their_tasks() {
+    let said = promtool(&["check", "config", "ops/prometheus.yml"], "");
+    assert!(said.contains("2 rule files found"), "{said}");
+    let checked = Command::new(env!("CARGO_BIN_EXE_tasklock"))
+        .args(["start", "--check", "--config"])
+        .arg(root().join("ops/compose/tasks.toml"))
+        .env("REDIS_URL", "redis://redis:6379")
+        .output()
+        .unwrap();
+    let said = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+    assert!(
+        checked.status.success() && !said.contains("warning"),
+        "{said}"
+    );
 }
