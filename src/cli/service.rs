@@ -300,7 +300,9 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: reloads.then(|| listen(SignalKind::hangup())).transpose()?,
+            hangup: reloads
+                .then(|| listen(SignalKind::hangup()))
+                .transpose()?,
         })
     }
 

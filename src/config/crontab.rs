@@ -120,8 +120,7 @@ impl Crontab {
             None => None,
         };
         if let (Some(name), None) = (&job.user, &user) {
-            let note =
-                format!("{name:?} is no user of this host: the task needs one where it runs");
+            let note = format!("{name:?} is no user of this host: the task needs one where it runs");
             self.notes.push((line, contained_line(&note, 400)));
         }
         let home = user.map(|user| user.home.to_string_lossy().into_owned());
@@ -142,8 +141,7 @@ impl Crontab {
     fn spec(&mut self, line: usize, spec: &str) -> Result<String, String> {
         let spec = match spec {
             "@reboot" => {
-                let note =
-                    "@reboot is @startup here: at each start of an instance, not of the host";
+                let note = "@reboot is @startup here: at each start of an instance, not of the host";
                 self.notes.push((line, note.to_owned()));
                 "@startup".to_owned()
             }

@@ -57,12 +57,7 @@ impl Source {
                 let at = e.utf8_error().valid_up_to();
                 source.text = String::from_utf8_lossy(e.as_bytes()).into_owned();
                 let mut faults = source.none();
-                faults.add(
-                    &source,
-                    Some(at..at),
-                    "",
-                    "it is no UTF-8 text from here on",
-                );
+                faults.add(&source, Some(at..at), "", "it is no UTF-8 text from here on");
                 return Err(faults);
             }
         }

@@ -181,9 +181,7 @@ pub(super) fn read(
         };
         // It begins with the task's name, as ours does.
         let text = error.to_string();
-        let text = text
-            .strip_prefix(&format!("task {shown}: "))
-            .unwrap_or(&text);
+        let text = text.strip_prefix(&format!("task {shown}: ")).unwrap_or(&text);
         faults.add(source, Some(at), &of(key), text);
         return None;
     }
@@ -192,8 +190,7 @@ pub(super) fn read(
         && !matches!(work, Work::Elsewhere)
     {
         let known: Vec<&String> = around.groups.keys().collect();
-        let text =
-            format!("there is no group {group:?}: name it under [groups]; there are {known:?}");
+        let text = format!("there is no group {group:?}: name it under [groups]; there are {known:?}");
         faults.add(source, Some(span), &of("policy.group"), &text);
         return None;
     }

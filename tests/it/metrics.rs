@@ -162,8 +162,8 @@ pub async fn exported() -> BTreeMap<String, (String, BTreeSet<String>)> {
             continue;
         };
         let ends = ["", "_bucket", "_sum", "_count"];
-        let name = ends.iter().filter_map(|end| series.strip_suffix(end));
-        let name = name.filter(|name| found.contains_key(*name)).next();
+        let mut names = ends.iter().filter_map(|end| series.strip_suffix(end));
+        let name = names.find(|name| found.contains_key(*name));
         let (_, known) = found.get_mut(name.unwrap()).unwrap();
         for label in labels.split_once('}').unwrap().0.split("\",") {
             let label = label.split_once('=').unwrap().0;

@@ -20,8 +20,9 @@ pub(super) fn begin(wanted: Option<&str>, runs: &RunLogLayer) -> Result<(), Stri
         (None, Some(wanted)) => (wanted, "log"),
         (None, None) => ("info", "log"),
     };
-    let filter = read(filter)
-        .ok_or_else(|| format!("{key}: it is no filter: write info, or info,tasklock=debug"))?;
+    let filter = read(filter).ok_or_else(|| {
+        format!("{key}: it is no filter: write info, or info,tasklock=debug")
+    })?;
     let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
