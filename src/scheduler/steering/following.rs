@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::control::{COMMANDS, INSTANCES, Malformed, RULES, Rule, Rules};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::{Event, StoreOperation};
 use crate::fleet::{FleetStore, Listing, Version};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::steering::catch_up::CatchUps;
@@ -24,6 +24,11 @@ const REREAD: Duration = Duration::from_secs(1);
 const REREAD_WHOLE: Duration = Duration::from_secs(60);
 /// Of so many records it is remembered that they could not be read.
 const MOST_TOLD: usize = 1_000;
+
+/// One request to the store that failed.
+const FAILED: Event = Event::StoreFailed {
+    operation: StoreOperation::Fleet,
+};
 
 /// What was read of a shelf so far.
 #[derive(Debug)]
@@ -140,7 +145,10 @@ pub(crate) async fn read_rules(engine: &Engine) {
     let mut rules = RuleBook::new();
     match limited(store.list(RULES, Version::default())).await {
         Ok(listing) => drop(rules.take(engine, listing, &mut Told::default())),
-        Err(error) => engine.note_fleet_down(Reading::Control, error),
+        Err(error) => {
+            engine.announce(&FAILED);
+            engine.note_fleet_down(Reading::Control, error);
+        }
     }
 }
 
@@ -246,6 +254,9 @@ impl Follower {
     }
 
     fn note(&mut self, looked: Result<()>) {
+        if looked.is_err() {
+            self.engine.announce(&FAILED);
+        }
         match looked {
             Ok(()) => self.engine.note_fleet_up(Reading::Control),
             Err(error) => {
