@@ -40,6 +40,8 @@ pub(crate) use following::{read_rules, run};
 use outage::Outage;
 #[cfg(feature = "dynamic")]
 pub(crate) use outage::Reading;
+#[cfg(any(feature = "admin", feature = "cli"))]
+pub(crate) use record::own as own_record;
 
 /// How long the store may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);

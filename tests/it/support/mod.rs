@@ -24,6 +24,7 @@ pub mod steered;
 pub mod steered_judge;
 mod switched_fleet;
 mod unmarked;
+pub mod web;
 
 pub use bench::{Bench, START, clock_and_lock, instance, pass};
 pub use redis_server::RedisServer;
