@@ -13,6 +13,7 @@
 //! schedules, so serve them where only those may come who may know.
 
 mod health;
+mod page;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
