@@ -50,9 +50,14 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("metrics", &[DOMAIN, CONTRACTS]),
     ("store", &[DOMAIN, CONTRACTS]),
     ("testing", &[DOMAIN, CONTRACTS]),
-    ("scheduler", &[DOMAIN, CONTRACTS]),
-    ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
-    ("cli", &[DOMAIN, CONTRACTS, &["scheduler"]]),
+    // What people look at: made of contracts, filled by the engine, shown by surfaces.
+    ("board", &[DOMAIN, CONTRACTS]),
+    ("scheduler", &[DOMAIN, CONTRACTS, &["board"]]),
+    (
+        "admin",
+        &[DOMAIN, CONTRACTS, &["board", "scheduler", "metrics"]],
+    ),
+    ("cli", &[DOMAIN, CONTRACTS, &["board", "scheduler"]]),
     ("tokio_cron", &[DOMAIN, CONTRACTS, &["scheduler"]]),
     // A crate of its own, which sees what everybody sees.
     ("bin", &[]),
