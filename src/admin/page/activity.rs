@@ -47,7 +47,7 @@ pub(super) fn activity(frame: &Frame, view: &Activity) -> Markup {
             @if let Some(next) = &view.next { p { a rel="next" href={ (frame.to("/activity")) "?" (next) } { "Older" } } }
         }
     };
-    frame.page(Some(Screen::Activity), ("Activity", None), &main)
+    frame.page(Screen::Activity, ("Activity", None), &main)
 }
 
 fn row(frame: &Frame, event: &Event) -> Markup {

@@ -74,7 +74,7 @@ async function refresh() {
       paint(news);
       for (const fresh of all("[data-live]", news)) {
         const old = document.getElementById(fresh.id);
-        if (old && !inUse(old) && old.innerHTML !== fresh.innerHTML) put(old, fresh);
+        if (old && fresh.dataset.live !== "lost" && !inUse(old) && old.innerHTML !== fresh.innerHTML) put(old, fresh);
       }
       sift();
     } else if (answer.status !== 304) throw answer.status;

@@ -20,7 +20,7 @@ pub(super) fn cluster(frame: &Frame, snapshot: &Snapshot) -> Markup {
         }
         section.card #store data-live { h2 { "Lock's store" } (store(frame, snapshot)) }
     };
-    frame.page(Some(Screen::Cluster), ("Cluster", None), &main)
+    frame.page(Screen::Cluster, ("Cluster", None), &main)
 }
 
 /// A text before and after where it is first cut.

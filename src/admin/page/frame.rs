@@ -60,8 +60,22 @@ impl Frame {
         format!("{}/runs/{}", self.base, path_part(id))
     }
 
-    /// A whole page.
+    /// A screen, which is kept fresh.
     pub(super) fn page(
+        &self,
+        screen: Screen,
+        (name, zone): (&str, Option<&str>),
+        main: &Markup,
+    ) -> Markup {
+        self.whole(Some(screen), (name, zone), main)
+    }
+
+    /// A page that says something once.
+    pub(super) fn notice(&self, name: &str, main: &Markup) -> Markup {
+        self.whole(None, (name, None), main)
+    }
+
+    fn whole(
         &self,
         screen: Option<Screen>,
         (name, zone): (&str, Option<&str>),
@@ -80,7 +94,7 @@ impl Frame {
                     link rel="icon" href="data:,";
                     script src=(self.to(&JS.path())) defer {}
                 }
-                body class=[class] data-poll="5000" data-now=(iso(self.now)) data-zone=[zone] {
+                body class=[class] data-poll=[screen.map(|_| "5000")] data-now=(iso(self.now)) data-zone=[zone] {
                     a.skip href="#main" { "To the content" }
                     header {
                         b { (self.title) }
@@ -92,7 +106,7 @@ impl Frame {
                         }
                         span.sp {}
                         @if let Some(viewer) = &self.viewer { span.mute.hid { (viewer) } }
-                        span #fleet.mute data-live { (self.fleet) }
+                        span #fleet .mute data-live { (self.fleet) }
                         span.mute { span.hid { "times in " } button #zone type="button" hidden title="Change the zone of times" { "UTC" } noscript { "UTC" } }
                         span.news role="status" #news { "as of " (clock(self.read_at)) " UTC" }
                         button.hid type="button" popovertarget="help" data-key="?" aria-label="Keys" { "?" }

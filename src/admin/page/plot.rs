@@ -10,5 +10,5 @@ mod timeline;
 pub(super) use course::{Part, Spent, course};
 pub(super) use durations::{MOST as MOST_DURATIONS, Took, durations};
 pub(super) use heat::{calendar, hours};
-pub(super) use strip::{LONGEST as LONGEST_STRIP, Mark, strip};
+pub(super) use strip::{Mark, strip};
 pub(super) use timeline::{BAR, BARS, Bin, PAST, timeline};

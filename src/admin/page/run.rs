@@ -49,7 +49,7 @@ pub(super) fn run(frame: &Frame, view: &RunView<'_>) -> Markup {
         }
         (forms::of_run(frame, run, is_running))
     };
-    frame.page(Some(Screen::Tasks), (&format!("{} {short}", run.task), None), &main)
+    frame.page(Screen::Tasks, (&format!("{} {short}", run.task), None), &main)
 }
 
 /// What the run says of itself.

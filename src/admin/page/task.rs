@@ -20,15 +20,13 @@ pub(super) struct TaskView<'a> {
     pub(super) fires: Vec<Fire>,
     /// The last runs of all outcomes, newest first, for the plots.
     pub(super) last: Vec<Run>,
-    /// Whether there are older ones.
-    pub(super) is_cut: bool,
+    /// They cannot be read now.
+    pub(super) is_lost: bool,
     /// Runs as they are asked for, newest first.
     pub(super) runs: Vec<Run>,
     pub(super) outcome: Option<Outcome>,
     /// The page after this one, as a query.
     pub(super) next: Option<String>,
-    /// Since when something is known of the task.
-    pub(super) known_since: Option<DateTime<Utc>>,
     /// The answer to why it ran at an instant, or did not; or why there is none.
     pub(super) why: Option<Result<Why, String>>,
     pub(super) asked_at: Option<DateTime<Utc>>,
@@ -36,6 +34,8 @@ pub(super) struct TaskView<'a> {
 
 pub(super) fn task(frame: &Frame, view: &TaskView<'_>) -> Markup {
     let task = view.task;
+    // What cannot be read now stays as it was, in pages that are open.
+    let live = if view.is_lost { "lost" } else { "" };
     let main = html! {
         div.bar #head data-live {
             h1 { (task.name) }
@@ -45,12 +45,12 @@ pub(super) fn task(frame: &Frame, view: &TaskView<'_>) -> Markup {
             span.sp {}
             (buttons(frame, task))
         }
-        div #notes data-live { (notes(frame, task)) }
+        div #notes data-live { @if view.is_lost { p.note { "The runs of this task cannot be read now." } } (notes(frame, task)) }
         @if task.description.is_some() || task.source.is_some() {
             p.mute { @if let Some(text) = &task.description { (text) " " } @if let Some(source) = &task.source { code { (source) } } }
         }
         div.grid {
-            section.card #durations data-live {
+            section.card #durations data-live=(live) {
                 h2 { "Duration of the last " (view.last.len()) " runs" }
                 (durations(frame, view))
             }
@@ -60,18 +60,18 @@ pub(super) fn task(frame: &Frame, view: &TaskView<'_>) -> Markup {
             section.card {
                 h2 { "Runs" }
                 (outcomes(frame, view))
-                div #runs data-live { (runs(frame, view)) }
+                div #runs data-live=(live) { (runs(frame, view)) }
             }
             div {
                 section.card #fires data-live { h2 { "Next fires" } (fires(frame, view)) }
-                section.card #heat data-live { (heat(frame, view)) }
+                section.card #heat data-live=(live) { (heat(frame, view)) }
                 section.card #why { h2 { "Why did it not run?" } (why(frame, view)) }
             }
         }
         (forms::of_task(frame, task))
     };
     let zone = task.schedule.timezone.as_str();
-    frame.page(Some(Screen::Tasks), (&task.name, Some(zone)), &main)
+    frame.page(Screen::Tasks, (&task.name, Some(zone)), &main)
 }
 
 fn state(task: &Task) -> Markup {
@@ -187,13 +187,9 @@ fn heat(frame: &Frame, view: &TaskView<'_>) -> Markup {
             (run.started_at.0, failed)
         })
     };
-    // What is not kept any more is not known; nor is what was before the task.
+    // What was before is not known: it is not kept any more, or the task was not there.
     let oldest = view.last.last().map(|run| run.started_at.0);
-    let since = match view.is_cut {
-        true => oldest,
-        false => view.known_since.or(oldest),
-    };
-    let since = since.unwrap_or(frame.now);
+    let since = oldest.unwrap_or(frame.now);
     let mut gaps = view.fires.iter().zip(view.fires.iter().skip(1));
     let is_rare = gaps.next().is_some_and(|(a, b)| b.at.0 - a.at.0 >= TimeDelta::hours(20));
     html! {

@@ -15,7 +15,7 @@ use crate::event::Outcome;
 #[derive(Debug)]
 pub(super) struct Tasks<'a> {
     /// How the tasks are, in a few words, and in more of them.
-    pub(super) verdict: (String, String),
+    pub(super) verdict: (&'a str, &'a str),
     /// Tasks that fit the filter, worst first.
     pub(super) tasks: Vec<&'a Task>,
     /// How many tasks of each health there are, without a filter.
@@ -66,7 +66,7 @@ pub(super) fn tasks(frame: &Frame, view: &Tasks<'_>) -> Markup {
         }
         @if view.all == 0 { (empty()) } @else { (filled(frame, view)) }
     };
-    frame.page(Some(Screen::Tasks), ("Tasks", None), &main)
+    frame.page(Screen::Tasks, ("Tasks", None), &main)
 }
 
 fn filled(frame: &Frame, view: &Tasks<'_>) -> Markup {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::path::{Bars, log_place, part_of};
 
 /// So many runs are in a strip.
-pub(in crate::admin::page) const LONGEST: usize = 60;
+const LONGEST: usize = 60;
 /// Each has so many pixels, and the strip is so high.
 const STEP: u32 = 5;
 const HEIGHT: u32 = 24;
