@@ -27,14 +27,16 @@ pub(crate) struct Facts {
     pub(crate) tags: Vec<String>,
     pub(crate) source: Option<String>,
     pub(crate) is_enabled: bool,
+    /// The version of one that is stored.
+    pub(crate) version: Option<u64>,
     /// When it is due next, if only an instance can know.
     pub(crate) next_fire: Option<DateTime<Utc>>,
 }
 
 /// An instance that shows itself: knows more of its tasks than it tells others.
 pub(crate) trait Local: Send + Sync + 'static {
-    /// Itself, as others would see it.
-    fn instance(&self) -> Instance;
+    /// Itself, as others would see it; nobody, if it was never started and only knows its tasks.
+    fn instance(&self) -> Option<Instance>;
 
     /// Its tasks.
     fn tasks(&self) -> Vec<Facts>;
@@ -61,6 +63,7 @@ impl Facts {
             tags: Vec::new(),
             source: None,
             is_enabled: true,
+            version: None,
             next_fire: None,
         }
     }
@@ -83,6 +86,7 @@ impl Facts {
                 .as_ref()
                 .map(|owner| format!("stored by {owner}")),
             is_enabled: task.enabled,
+            version: Some(task.version.get()),
             next_fire: None,
         })
     }

@@ -74,7 +74,7 @@ impl Reading {
     }
 
     async fn read_fleet(&mut self, parts: &Parts, now: DateTime<Utc>) {
-        let own = parts.local.as_ref().map(|local| local.instance());
+        let own = parts.local.as_ref().and_then(|local| local.instance());
         self.read.this = own.as_ref().map(|own| own.id.clone());
         let Some(control) = &parts.control else {
             self.read.instances = own.into_iter().collect();

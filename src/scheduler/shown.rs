@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use crate::board::{Board, Facts, Local, Parts};
 use crate::control::Instance;
-use crate::scheduler::SchedulerHandle;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::steering::own_record;
+use crate::scheduler::{SchedulerHandle, SchedulerState};
 
 impl SchedulerHandle {
     /// What people look at, read through this scheduler's stores.
@@ -32,8 +32,9 @@ impl SchedulerHandle {
 struct Shown(Arc<Engine>);
 
 impl Local for Shown {
-    fn instance(&self) -> Instance {
-        own_record(&self.0)
+    fn instance(&self) -> Option<Instance> {
+        let is_started = self.0.state() != SchedulerState::Idle;
+        is_started.then(|| own_record(&self.0))
     }
 
     fn tasks(&self) -> Vec<Facts> {
@@ -65,6 +66,7 @@ fn facts(entry: &Entry) -> Facts {
             .collect(),
         source: None,
         is_enabled: true,
+        version: None,
         next_fire,
     }
 }
