@@ -50,7 +50,14 @@ fn all() -> Vec<BaseTask> {
 }
 
 pub(crate) fn register(scheduler: &Scheduler) -> tasklock::Result<()> {
-    all().into_iter().try_for_each(|task| scheduler.register(task))
+    all()
+        .into_iter()
+        .try_for_each(|task| scheduler.register(task))
+}
+
+/// Says since when the tasks are known, before the scheduler finds them.
+pub(crate) async fn prepare(history: &dyn History) -> tasklock::Result<()> {
+    past::begin(history).await
 }
 
 /// Writes the past as soon as there is a run to make it like, and wants what people want.

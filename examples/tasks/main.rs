@@ -25,14 +25,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Redirect;
+use axum::routing::get;
 use tasklock::Lock as _;
 use tasklock::admin::{Access, EnvColor};
 use tasklock::{
     BaseTask, FileLock, MemoryFleet, MemoryHistory, Metrics, RedisFleet, RedisHistory, RedisLock,
     Retention, Scheduler, SchedulerBuilder, TaskError, TaskResult, admin,
 };
-use axum::response::Redirect;
-use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -103,6 +103,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     scheduler.register(heartbeat(options.spec("heartbeat"), data.clone()))?;
     if is_demo {
         demo::register(&scheduler)?;
+        if let Some(history) = scheduler.handle().history() {
+            demo::prepare(&*history).await?;
+        }
     }
 
     // The routes are served before the start, so that `/readyz` can say that it is under way.

@@ -80,7 +80,10 @@ impl Options {
             if matches!(name, "--help" | "-h") {
                 return Ok(Wanted::Help);
             }
-            if !matches!(name, "--listen" | "--data" | "--spec" | "--timezone" | "--demo") {
+            if !matches!(
+                name,
+                "--listen" | "--data" | "--spec" | "--timezone" | "--demo"
+            ) {
                 return Err(format!("unknown argument {argument:?}: see --help"));
             }
             let value = value

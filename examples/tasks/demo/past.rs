@@ -16,12 +16,50 @@ fn all(now: DateTime<Utc>) -> [Past; 7] {
         ("fx.rates", minute(1), TimeDelta::seconds(150), 190, 180, 47),
         ("invoices.sync", minute(2), minute(5), 150, 21_400, 31),
         ("search.reindex", minute(7), minute(60), 60, 95_000, 19),
-        ("reports.daily", TimeDelta::hours(75), TimeDelta::days(1), 120, 38_200, 23),
-        ("dunning.email", TimeDelta::hours(23), TimeDelta::days(1), 60, 1_400, 0),
-        ("backup.snapshot", TimeDelta::hours(9), TimeDelta::days(1), 90, 240_000, 40),
+        (
+            "reports.daily",
+            TimeDelta::hours(75),
+            TimeDelta::days(1),
+            120,
+            38_200,
+            23,
+        ),
+        (
+            "dunning.email",
+            TimeDelta::hours(23),
+            TimeDelta::days(1),
+            60,
+            1_400,
+            0,
+        ),
+        (
+            "backup.snapshot",
+            TimeDelta::hours(9),
+            TimeDelta::days(1),
+            90,
+            240_000,
+            40,
+        ),
         // Its last run was not of the last full hour, but of the one before.
-        ("statements.hourly", since_hour + minute(60), minute(60), 120, 3_100, 29),
+        (
+            "statements.hourly",
+            since_hour + minute(60),
+            minute(60),
+            120,
+            3_100,
+            29,
+        ),
     ]
+}
+
+/// The first of its runs is when a task became known.
+pub(super) async fn begin(history: &dyn History) -> tasklock::Result<()> {
+    let now = Utc::now().trunc_subsecs(0);
+    for (name, ago, step, count, ..) in all(now) {
+        let (task, at) = (name.parse()?, now - ago - step * count);
+        history.write(&[HistoryWrite::Seen { task, at }]).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn write(history: &dyn History, like: &RunFacts) -> tasklock::Result<()> {
@@ -74,6 +112,9 @@ fn record(
 /// The id of a run of that time, the same in each process.
 fn id(at: DateTime<Utc>, task: &TaskName) -> Option<RunId> {
     let ms = u64::try_from(at.timestamp_millis()).ok()?;
-    let salt = task.as_str().bytes().fold(7_u128, |salt, b| salt * 31 + u128::from(b));
+    let salt = task
+        .as_str()
+        .bytes()
+        .fold(7_u128, |salt, b| salt * 31 + u128::from(b));
     ulid::Ulid::from_parts(ms, salt).to_string().parse().ok()
 }

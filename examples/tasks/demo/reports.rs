@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tasklock::{BaseTask, Policy};
 use tasklock::chrono_tz::Tz;
+use tasklock::{BaseTask, Policy};
 
 fn rare(name: &'static str, spec: &'static str, text: &'static str) -> BaseTask {
     BaseTask::new(name, spec, Duration::from_secs(300), |_| async move {
@@ -16,8 +16,12 @@ fn rare(name: &'static str, spec: &'static str, text: &'static str) -> BaseTask 
 
 /// Overdue: its made-up past ends three days ago.
 pub(super) fn daily() -> BaseTask {
-    rare("reports.daily", "0 0 14 * * *", "The figures of the day, by mail")
-        .policy(Policy::default().timezone(Tz::Europe__Berlin))
+    rare(
+        "reports.daily",
+        "0 0 14 * * *",
+        "The figures of the day, by mail",
+    )
+    .policy(Policy::default().timezone(Tz::Europe__Berlin))
 }
 
 /// Late: it was due in the last hour, and its past ends before that.
@@ -27,12 +31,20 @@ pub(super) fn weekly() -> BaseTask {
 
 /// New: it has no past.
 pub(super) fn ledger() -> BaseTask {
-    rare("ledger.close", "0 30 2 1 * *", "Closes the books of the month")
-        .policy(Policy::default().timezone(Tz::Europe__Berlin))
+    rare(
+        "ledger.close",
+        "0 30 2 1 * *",
+        "Closes the books of the month",
+    )
+    .policy(Policy::default().timezone(Tz::Europe__Berlin))
 }
 
 /// With another schedule than its code says: see the wishes.
 pub(super) fn backup() -> BaseTask {
-    rare("backup.snapshot", "0 30 2 * * *", "A snapshot of all databases")
-        .policy(Policy::default().timezone(Tz::Europe__Berlin))
+    rare(
+        "backup.snapshot",
+        "0 30 2 * * *",
+        "A snapshot of all databases",
+    )
+    .policy(Policy::default().timezone(Tz::Europe__Berlin))
 }

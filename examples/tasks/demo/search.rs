@@ -7,17 +7,22 @@ use tasklock::{BaseTask, TaskError};
 const BATCHES: u64 = 400;
 
 pub(super) fn reindex() -> BaseTask {
-    BaseTask::new("search.reindex", "*/20 * * * * *", Duration::from_secs(600), |ctx| async move {
-        for batch in 0..BATCHES {
-            ctx.progress(batch, BATCHES);
-            ctx.status(format!("batch {batch} of {BATCHES}"));
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(250)) => {}
-                () = ctx.cancelled() => return Err(TaskError::new("asked to end")),
+    BaseTask::new(
+        "search.reindex",
+        "0 */2 * * * *",
+        Duration::from_secs(600),
+        |ctx| async move {
+            for batch in 0..BATCHES {
+                ctx.progress(batch, BATCHES);
+                ctx.status(format!("batch {batch} of {BATCHES}"));
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                    () = ctx.cancelled() => return Err(TaskError::new("asked to end")),
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
     .description("Builds the search index anew")
     .tag("web")
 }

@@ -20,7 +20,10 @@ const kinds = { "": two, d: { ...two, weekday: "short", day: "2-digit", month: "
 const absolute = (e) => new Intl.DateTimeFormat("en-GB", { ...kinds[e.dataset.abs], timeZone: zone }).format(Date.parse(e.dateTime)).replaceAll(",", "");
 
 function paint(where = document) {
-  for (const e of all("time[data-rel]", where)) e.textContent = relative(Date.parse(e.dateTime));
+  for (const e of all("time[data-rel]", where)) {
+    const at = Date.parse(e.dateTime);
+    e.textContent = e.dataset.rel && at <= now() ? "now" : relative(at);
+  }
   for (const e of all("time[data-abs]", where)) e.textContent = absolute(e);
 }
 const button = document.getElementById("zone");
@@ -109,6 +112,31 @@ open();
 addEventListener("hashchange", open);
 document.addEventListener("submit", (e) => setTimeout(() => all("button", e.target).forEach((b) => { b.disabled = true })));
 addEventListener("pageshow", () => all("form button").forEach((b) => { b.disabled = false }));
+
+// What a schedule means, as one types it.
+for (const field of all("[data-preview]")) {
+  let wait;
+  const told = document.getElementById("preview"), zoneField = field.form.timezone;
+  const ask = async () => {
+    if (!field.value) return;
+    try {
+      const answer = await fetch(field.dataset.preview, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ cron: field.value, timezone: zoneField.value || undefined }) });
+      const said = await answer.json();
+      const times = (said.fires || []).map((f) => f.local.slice(0, 19).replace("T", " ")).join(", ");
+      told.textContent = answer.ok ? [said.text, times, ...(said.lint || []).map((l) => l.text)].join(" · ") : said.detail;
+    } catch { told.textContent = "" }
+  };
+  field.oninput = zoneField.oninput = () => { clearTimeout(wait); wait = setTimeout(ask, 300) };
+}
+
+// A run that goes on is followed line by line.
+const followed = document.querySelector("[data-follow]");
+if (followed) {
+  const events = new EventSource(followed.dataset.follow);
+  const look = () => setTimeout(refresh, 100);
+  for (const kind of ["line", "message"]) events.addEventListener(kind, look);
+  events.addEventListener("end", () => { events.close(); look() });
+}
 
 document.addEventListener("keydown", (e) => {
   if (e.target.matches("input, textarea, select") || e.metaKey || e.ctrlKey || e.altKey || document.querySelector(":popover-open")) return;

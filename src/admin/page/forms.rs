@@ -98,11 +98,23 @@ pub(super) fn pause_all(frame: &Frame, is_paused: bool) -> Markup {
         false => {
             let fields = html! { (reason()) (length(&LENGTHS, 3_600, "For how long")) };
             let title = ("pause-all", "Pause all tasks");
-            dialog(frame, title, Act("PUT", path), &fields, ("Pause all tasks", "dan"))
+            dialog(
+                frame,
+                title,
+                Act("PUT", path),
+                &fields,
+                ("Pause all tasks", "dan"),
+            )
         }
         true => {
             let title = ("resume-all", "Resume all tasks");
-            dialog(frame, title, Act("DELETE", path), &reason(), ("Resume all tasks", "pri"))
+            dialog(
+                frame,
+                title,
+                Act("DELETE", path),
+                &reason(),
+                ("Resume all tasks", "pri"),
+            )
         }
     }
 }
@@ -110,7 +122,8 @@ pub(super) fn pause_all(frame: &Frame, is_paused: bool) -> Markup {
 /// The dialogs of a task's page, of those things that the viewer may do.
 pub(super) fn of_task(frame: &Frame, task: &Task) -> Markup {
     let path = |rest: &str| format!("{}/{rest}", task_path(&task.name));
-    let (runs, pauses, skips, overrides) = (path("runs"), path("pause"), path("skips"), path("override"));
+    let (runs, pauses, skips, overrides) =
+        (path("runs"), path("pause"), path("skips"), path("override"));
     let title = |verb: &str| format!("{verb} {}", task.name);
     html! {
         @if frame.may.run { (dialog(frame, ("run", &title("Run now:")), Act("POST", &runs), &run(task), ("Run now", "pri"))) }
@@ -158,7 +171,10 @@ fn skip() -> Markup {
 
 fn override_(frame: &Frame, task: &Task) -> Markup {
     let schedule = &task.schedule;
-    let shown = schedule.other.as_ref().map_or(&schedule.cron, |other| &other.cron);
+    let shown = schedule
+        .other
+        .as_ref()
+        .map_or(&schedule.cron, |other| &other.cron);
     html! {
         p.mute { "Code says " code { (schedule.cron) } ". That applies again when the override ends or is reset; a deployment does not touch the override." }
         label { span { "Schedule" } input.mono name="cron" value=(shown) required maxlength="1024" autocomplete="off" spellcheck="false" data-preview=(frame.to("/api/v1/schedule/preview")); }
@@ -193,14 +209,22 @@ pub(super) fn drain(frame: &Frame, instance: &Instance, n: usize) -> (Markup, Ma
     let path = format!("/api/v1/instances/{}/drain", path_part(&instance.id));
     let id = format!("drain-{n}");
     let (word, method, text) = match instance.drain {
-        None => ("Drain", "PUT", "It takes no new firings: others take them over. Its runs go on."),
+        None => (
+            "Drain",
+            "PUT",
+            "It takes no new firings: others take them over. Its runs go on.",
+        ),
         Some(_) => ("Undrain", "DELETE", "It takes firings again."),
     };
     let title = format!("{word} {}", instance.id);
     let fields = html! { p.mute { (text) } (reason()) };
-    let button = html! { button.act type="button" popovertarget=(id) aria-label=(title) { (word) "…" } };
+    let button =
+        html! { button.act type="button" popovertarget=(id) aria-label=(title) { (word) "…" } };
     let act = Act(method, &path);
-    (button, dialog(frame, (&id, &title), act, &fields, (word, "pri")))
+    (
+        button,
+        dialog(frame, (&id, &title), act, &fields, (word, "pri")),
+    )
 }
 
 /// What is done with a lock: its button, and its dialog.
@@ -215,11 +239,21 @@ pub(super) fn unlock(frame: &Frame, lock: &Lock, n: usize) -> (Markup, Markup) {
             true => p.note.bad { (lock.holder) " was heard of lately and may still be working: two runs may then work at once. Without force this is refused." },
             false => p.note { (lock.holder) " was not heard of lately. If it still lives, two runs may work at once until it finds that its lock is gone." },
         }
-        label { span { "Type the task's name" } input name="confirm" required pattern=(pattern) autocomplete="off" placeholder=(lock.task) autofocus; }
+        label { span { "Type the task's name" } input required pattern=(pattern) autocomplete="off" placeholder=(lock.task) autofocus; }
         label { span { "Reason, for those who come after you" } input name="reason" required maxlength="500" autocomplete="off"; }
         @if lock.holder_lives { label.in { input type="checkbox" name="force" value="true"; "Force: also if the holder lives" } }
     };
-    let button = html! { button.act.dan type="button" popovertarget=(id) aria-label=(title) { "Release…" } };
+    let button =
+        html! { button.act.dan type="button" popovertarget=(id) aria-label=(title) { "Release…" } };
     let act = Act("DELETE", &path);
-    (button, dialog(frame, (&id, &title), act, &fields, ("Release the lock", "dan")))
+    (
+        button,
+        dialog(
+            frame,
+            (&id, &title),
+            act,
+            &fields,
+            ("Release the lock", "dan"),
+        ),
+    )
 }

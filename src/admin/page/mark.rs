@@ -7,7 +7,11 @@ use crate::event::Outcome;
 
 /// How a state is shown: its class, its sign and its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark(pub(super) &'static str, pub(super) &'static str, pub(super) &'static str);
+pub(super) struct Mark(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+);
 
 pub(super) const RUNNING: Mark = Mark("run", "▸", "running");
 

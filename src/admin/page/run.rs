@@ -44,12 +44,21 @@ pub(super) fn run(frame: &Frame, view: &RunView<'_>) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Where the time went" { (plot::course(&parts(frame, run))) }
         }
         div.grid {
-            section.card #log data-live { (log(frame, view)) }
+            section.card #log data-live data-follow=[is_running.then(|| frame.to(&logs(run)))] { (log(frame, view)) }
             section.card #facts data-live { h2 { "Facts" } (facts(frame, view)) }
         }
         (forms::of_run(frame, run, is_running))
     };
-    frame.page(Screen::Tasks, (&format!("{} {short}", run.task), None), &main)
+    frame.page(
+        Screen::Tasks,
+        (&format!("{} {short}", run.task), None),
+        &main,
+    )
+}
+
+/// Where the run's log is, for programs.
+fn logs(run: &Run) -> String {
+    format!("/api/v1/runs/{}/logs", path_part(&run.id))
 }
 
 /// What the run says of itself.
@@ -92,13 +101,14 @@ fn parts(frame: &Frame, run: &Run) -> Vec<Part> {
         };
         parts.push(part(spent, format!("attempt {}", attempt.n), took));
         let took = chrono::TimeDelta::try_milliseconds((took * 1e3) as i64);
-        end = took.and_then(|took| attempt.started_at.0.checked_add_signed(took)).unwrap_or(end);
+        end = took
+            .and_then(|took| attempt.started_at.0.checked_add_signed(took))
+            .unwrap_or(end);
     }
     parts
 }
 
 fn log(frame: &Frame, view: &RunView<'_>) -> Markup {
-    let path = format!("/api/v1/runs/{}/logs", path_part(&view.run.id));
     html! {
         h2 { "Log, " (count(view.log.lines.len(), "line", "lines")) }
         @match view.log.lines.is_empty() {
@@ -111,7 +121,7 @@ fn log(frame: &Frame, view: &RunView<'_>) -> Markup {
                         " " b class={ "lv-" (level(&line.level)) } { (format!("{:<5}", level(&line.level))) } " " (line.text) "\n"
                     }
                 }
-                p.sub { a href=(frame.to(&path)) { "As plain text" } }
+                p.sub { a href=(frame.to(&logs(view.run))) { "As plain text" } }
             }
         }
     }
@@ -119,7 +129,10 @@ fn log(frame: &Frame, view: &RunView<'_>) -> Markup {
 
 /// A level that there is, whatever was stored.
 fn level(level: &str) -> &'static str {
-    ["ERROR", "WARN", "DEBUG", "TRACE"].into_iter().find(|l| *l == level).unwrap_or("INFO")
+    ["ERROR", "WARN", "DEBUG", "TRACE"]
+        .into_iter()
+        .find(|l| *l == level)
+        .unwrap_or("INFO")
 }
 
 fn facts(frame: &Frame, view: &RunView<'_>) -> Markup {

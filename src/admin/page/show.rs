@@ -1,9 +1,10 @@
 //! From a request to a screen: what is read for it, beside what everybody looks at.
 
 use axum::extract::Path;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, DurationRound, Utc};
-use maud::{Markup, html};
+use maud::html;
 
 use super::activity::{self, Activity};
 use super::cluster;
@@ -40,7 +41,9 @@ pub(super) async fn tasks(visit: Visit) -> Response {
     let filter = Filter {
         q: contained_line(visit.asked("q").unwrap_or_default(), LONGEST_FILTER),
         health: visit.asked("health").and_then(health),
-        tag: visit.asked("tag").map(|tag| contained_line(tag, LONGEST_FILTER)),
+        tag: visit
+            .asked("tag")
+            .map(|tag| contained_line(tag, LONGEST_FILTER)),
     };
     let (first, rest) = cluster::halves(&snapshot.summary.verdict.text, ": ");
     let line = line_of(snapshot);
@@ -49,7 +52,12 @@ pub(super) async fn tasks(visit: Visit) -> Response {
         tasks: snapshot.tasks().filter(|task| filter.fits(task)).collect(),
         counts: Health::ALL
             .iter()
-            .map(|health| (*health, snapshot.summary.tasks.get(health).copied().unwrap_or(0)))
+            .map(|health| {
+                (
+                    *health,
+                    snapshot.summary.tasks.get(health).copied().unwrap_or(0),
+                )
+            })
             .collect(),
         all: snapshot.entries.len(),
         timeline: (line.from.0, bins(&line)),
@@ -61,7 +69,10 @@ pub(super) async fn tasks(visit: Visit) -> Response {
 }
 
 fn health(word: &str) -> Option<Health> {
-    Health::ALL.iter().copied().find(|health| health.as_str() == word)
+    Health::ALL
+        .iter()
+        .copied()
+        .find(|health| health.as_str() == word)
 }
 
 /// The last six hours and the next day, in quarters of an hour that begin when clocks say so.
@@ -102,7 +113,9 @@ pub(super) async fn task(Path(name): Path<String>, visit: Visit) -> Response {
         return door::problem(Problem::new("task-not-found", text));
     };
     let outcome = visit.asked("outcome").and_then(Outcome::from_word);
-    let before = visit.asked("before").and_then(|id| id.parse::<RunId>().ok());
+    let before = visit
+        .asked("before")
+        .and_then(|id| id.parse::<RunId>().ok());
     let (last, runs) = match runs_of(&visit, &entry.facts.name, outcome, before).await {
         Some((last, runs)) => (Some(last), runs),
         None => (None, RunPage::default()),
@@ -142,7 +155,10 @@ async fn runs_of(
 ) -> Option<(RunPage, RunPage)> {
     let history = visit.state.handle.history()?;
     let all = RunQuery::of(task.clone());
-    let last = history.runs(&all.clone().limit(plot::MOST_DURATIONS)).await.ok()?;
+    let last = history
+        .runs(&all.clone().limit(plot::MOST_DURATIONS))
+        .await
+        .ok()?;
     if outcome.is_none() && before.is_none() {
         let mut first = last.clone();
         if first.runs.len() > RUNS {
@@ -218,7 +234,7 @@ pub(in crate::admin) fn problem(
     state: &AdminState,
     visitor: &Visitor,
     arrival: &Arrival,
-) -> Markup {
+) -> Response {
     let frame = Frame::of(state, visitor, &arrival.base, None);
     let main = html! {
         h1 { (problem.title()) }
@@ -226,7 +242,9 @@ pub(in crate::admin) fn problem(
         p.mute { code { (problem.code()) } ", request " code { (arrival.request_id) } }
         p { a href=(frame.to("/")) { "To the tasks" } }
     };
-    frame.notice(problem.title(), &main)
+    let page = frame.notice(problem.title(), &main).into_string();
+    let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+    (problem.status(), kind, page).into_response()
 }
 
 pub(super) async fn activity(visit: Visit) -> Response {
@@ -234,7 +252,10 @@ pub(super) async fn activity(visit: Visit) -> Response {
         return known;
     }
     let chosen = visit.asked("kind").unwrap_or_default();
-    let chosen = activity::CHIPS.iter().map(|(kind, _)| *kind).find(|kind| *kind == chosen);
+    let chosen = activity::CHIPS
+        .iter()
+        .map(|(kind, _)| *kind)
+        .find(|kind| *kind == chosen);
     let chosen = chosen.unwrap_or_default();
     let mut events = Vec::new();
     if chosen != "action"
@@ -254,7 +275,10 @@ pub(super) async fn activity(visit: Visit) -> Response {
         }
     }
     if chosen == "failure" {
-        events.retain(|e| e.outcome.is_some_and(|o| !matches!(o, Outcome::Success | Outcome::Cancelled)));
+        events.retain(|e| {
+            e.outcome
+                .is_some_and(|o| !matches!(o, Outcome::Success | Outcome::Cancelled))
+        });
     }
     let q = contained_line(visit.asked("search").unwrap_or_default(), LONGEST_FILTER);
     let wanted = q.to_lowercase();

@@ -8,7 +8,7 @@ use super::frame::{Frame, Screen};
 use super::mark::{Mark, RUNNING};
 use super::plot::{self, Took};
 use super::tasks::pause_words;
-use super::words::{ago, clock, count, day_and_clock, iso, path_part, seconds};
+use super::words::{ago, ahead, clock, count, day_and_clock, iso, path_part, seconds};
 use crate::board::{Fire, Health, Run, Task, Why};
 use crate::event::Outcome;
 
@@ -50,19 +50,19 @@ pub(super) fn task(frame: &Frame, view: &TaskView<'_>) -> Markup {
             p.mute { @if let Some(text) = &task.description { (text) " " } @if let Some(source) = &task.source { code { (source) } } }
         }
         div.grid {
-            section.card #durations data-live=(live) {
-                h2 { "Duration of the last " (view.last.len()) " runs" }
-                (durations(frame, view))
-            }
-            section.card #facts data-live { h2 { "Schedule and policy" } (facts(frame, task)) }
-        }
-        div.grid {
-            section.card {
-                h2 { "Runs" }
-                (outcomes(frame, view))
-                div #runs data-live=(live) { (runs(frame, view)) }
+            div {
+                section.card #durations data-live=(live) {
+                    h2 { "Duration of the last " (view.last.len()) " runs" }
+                    (durations(frame, view))
+                }
+                section.card {
+                    h2 { "Runs" }
+                    (outcomes(frame, view))
+                    div #runs data-live=(live) { (runs(frame, view)) }
+                }
             }
             div {
+                section.card #facts data-live { h2 { "Schedule and policy" } (facts(frame, task)) }
                 section.card #fires data-live { h2 { "Next fires" } (fires(frame, view)) }
                 section.card #heat data-live=(live) { (heat(frame, view)) }
                 section.card #why { h2 { "Why did it not run?" } (why(frame, view)) }
@@ -76,7 +76,9 @@ pub(super) fn task(frame: &Frame, view: &TaskView<'_>) -> Markup {
 
 fn state(task: &Task) -> Markup {
     match (task.health, task.consecutive_failures) {
-        (Health::Failing, n @ 2..) => Mark::health(task.health).saying(&format!("failing, {n} in a row")),
+        (Health::Failing, n @ 2..) => {
+            Mark::health(task.health).saying(&format!("failing, {n} in a row"))
+        }
         (Health::Healthy | Health::New, _) if task.running => RUNNING.html(),
         (health, _) => Mark::health(health).html(),
     }
@@ -158,7 +160,10 @@ fn durations(frame: &Frame, view: &TaskView<'_>) -> Markup {
         .filter_map(|run| {
             let (outcome, seconds) = (run.outcome?, run.duration_s?);
             let failure = !matches!(outcome, Outcome::Success | Outcome::Cancelled);
-            let error = run.error.as_ref().map_or("", |error| error.message.as_str());
+            let error = run
+                .error
+                .as_ref()
+                .map_or("", |error| error.message.as_str());
             let short: String = error.chars().take(80).collect();
             let title = || format!("{} {}: {short}", run.started_at, Mark::outcome(outcome).2);
             Some(Took {
@@ -167,7 +172,10 @@ fn durations(frame: &Frame, view: &TaskView<'_>) -> Markup {
             })
         })
         .collect();
-    let since = view.last.last().map(|run| run.started_at.0.format("%d %b %H:%M").to_string());
+    let since = view
+        .last
+        .last()
+        .map(|run| run.started_at.0.format("%d %b %H:%M").to_string());
     let timeout = view.task.policy.as_ref().map(|policy| policy.timeout_s);
     html! {
         @match ended.is_empty() {
@@ -183,7 +191,9 @@ fn durations(frame: &Frame, view: &TaskView<'_>) -> Markup {
 fn heat(frame: &Frame, view: &TaskView<'_>) -> Markup {
     let runs = || {
         view.last.iter().map(|run| {
-            let failed = run.outcome.is_some_and(|o| !matches!(o, Outcome::Success | Outcome::Cancelled));
+            let failed = run
+                .outcome
+                .is_some_and(|o| !matches!(o, Outcome::Success | Outcome::Cancelled));
             (run.started_at.0, failed)
         })
     };
@@ -191,7 +201,9 @@ fn heat(frame: &Frame, view: &TaskView<'_>) -> Markup {
     let oldest = view.last.last().map(|run| run.started_at.0);
     let since = oldest.unwrap_or(frame.now);
     let mut gaps = view.fires.iter().zip(view.fires.iter().skip(1));
-    let is_rare = gaps.next().is_some_and(|(a, b)| b.at.0 - a.at.0 >= TimeDelta::hours(20));
+    let is_rare = gaps
+        .next()
+        .is_some_and(|(a, b)| b.at.0 - a.at.0 >= TimeDelta::hours(20));
     html! {
         @match is_rare {
             true => { h2 { "By day, last 26 weeks" } (plot::calendar(frame.now, since, runs())) }
@@ -208,7 +220,7 @@ fn fires(frame: &Frame, view: &TaskView<'_>) -> Markup {
         @if zone != "UTC" && !view.fires.is_empty() { p.sub { "in " (zone) } }
         dl {
             @for fire in &view.fires {
-                dt { (ago(fire.at.0, frame.now)) }
+                dt { (ahead(fire.at.0, frame.now)) }
                 dd {
                     span.mono title=(iso(fire.at.0)) { (local(&fire.local)) }
                     @if let Some(note) = &fire.note { span.sub.tx-late { (note) } }
@@ -255,7 +267,7 @@ fn row(frame: &Frame, run: &Run) -> Markup {
     let short: String = run.id.chars().take(10).collect();
     html! {
         tr {
-            td.w { a.nm href=(frame.to_run(&run.id)) { (Mark::run(run).html()) } }
+            td.w { a.nm.in href=(frame.to_run(&run.id)) { (Mark::run(run).html()) } }
             td.mono.hid { (short) }
             td.hid { (trigger(run)) }
             td.n { (ago(run.started_at.0, frame.now)) }

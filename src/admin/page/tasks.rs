@@ -7,7 +7,7 @@ use super::forms;
 use super::frame::{Frame, Screen};
 use super::mark::{Mark, RUNNING};
 use super::plot::{self, Bin};
-use super::words::{ago, clock, count, seconds};
+use super::words::{ago, ahead, clock, count, seconds};
 use crate::board::{Health, Pause, Task};
 use crate::event::Outcome;
 
@@ -167,7 +167,7 @@ fn next(frame: &Frame, task: &Task) -> Markup {
         @match (task.health, task.next_fire_at) {
             (Health::Overdue, _) => span.tx-late { "overdue" },
             (Health::Paused | Health::Disabled, _) | (_, None) => "—",
-            (_, Some(at)) => (ago(at.0, frame.now)),
+            (_, Some(at)) => (ahead(at.0, frame.now)),
         }
     }
 }

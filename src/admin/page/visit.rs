@@ -42,8 +42,15 @@ impl FromRequestParts<AdminState> for Visit {
     async fn from_request_parts(parts: &mut Parts, state: &AdminState) -> Result<Self, Infallible> {
         let visitor = parts.extensions.get::<Visitor>().cloned();
         let visitor = visitor.unwrap_or_else(Visitor::denied);
-        let base = parts.extensions.get::<Arrival>().map_or("".into(), |a| a.base.clone());
-        let rendered = parts.extensions.get::<Arc<Rendered>>().cloned().unwrap_or_default();
+        let base = parts
+            .extensions
+            .get::<Arrival>()
+            .map_or("".into(), |a| a.base.clone());
+        let rendered = parts
+            .extensions
+            .get::<Arc<Rendered>>()
+            .cloned()
+            .unwrap_or_default();
         let snapshot = state.board.look().await;
         let frame = Frame::of(state, &visitor, &base, Some(&snapshot));
         let query = parts.uri.query().unwrap_or_default();
@@ -113,14 +120,23 @@ fn fleet(snapshot: &Snapshot) -> String {
 impl Visit {
     /// What the query says; what is empty counts as not said.
     pub(super) fn asked(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(known, value)| known == name && !value.is_empty());
+        let found = self
+            .query
+            .iter()
+            .find(|(known, value)| known == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
     }
 
     /// The same as an instant: RFC 3339, or the form that browsers send, which is taken to be in UTC.
     pub(super) fn asked_instant(&self, name: &str) -> Option<DateTime<Utc>> {
         let text = self.asked(name)?;
-        let local = |form: &str| Some(chrono::NaiveDateTime::parse_from_str(text, form).ok()?.and_utc());
+        let local = |form: &str| {
+            Some(
+                chrono::NaiveDateTime::parse_from_str(text, form)
+                    .ok()?
+                    .and_utc(),
+            )
+        };
         DateTime::parse_from_rfc3339(text)
             .map(|at| at.to_utc())
             .ok()
@@ -138,12 +154,16 @@ impl Visit {
     pub(super) fn show(&self, page: Markup) -> Response {
         let page: Arc<str> = page.into_string().into();
         let tag: Arc<str> = format!("\"{:016x}\"", hash(&lasting(&page))).into();
-        self.rendered.keep(&self.key, self.snapshot.at, (tag.clone(), page.clone()));
+        self.rendered
+            .keep(&self.key, self.snapshot.at, (tag.clone(), page.clone()));
         self.answer(&tag, page)
     }
 
     fn answer(&self, tag: &str, page: Arc<str>) -> Response {
-        let known = self.headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+        let known = self
+            .headers
+            .get(IF_NONE_MATCH)
+            .and_then(|known| known.to_str().ok());
         let headers = [(ETAG, tag), (CACHE_CONTROL, "no-store")];
         if known.is_some_and(|known| known.split(',').any(|k| k.trim() == tag)) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
@@ -155,7 +175,10 @@ impl Visit {
 
 /// What of a page tells something new: without how long ago that was, which readers count themselves.
 fn lasting(page: &str) -> Vec<u8> {
-    let body = page.find("<header").and_then(|at| page.get(at..)).unwrap_or(page);
+    let body = page
+        .find("<header")
+        .and_then(|at| page.get(at..))
+        .unwrap_or(page);
     let mut kept = Vec::with_capacity(body.len());
     for (n, piece) in body.split("<time ").enumerate() {
         let rest = match n {
@@ -207,11 +230,17 @@ mod tests {
     #[test]
     fn time_that_passes_is_no_news() {
         let page = |now: &str, ago: &str, what: &str| {
-            format!("<body data-now={now}><header></header><p>{what} <time datetime=\"T\">{ago}</time> end")
+            format!(
+                "<body data-now={now}><header></header><p>{what} <time datetime=\"T\">{ago}</time> end"
+            )
         };
         let first = lasting(&page("1", "5 s ago", "ran"));
         assert_eq!(first, lasting(&page("2", "9 s ago", "ran")));
         assert_ne!(first, lasting(&page("2", "9 s ago", "failed")));
-        assert!(String::from_utf8(first).unwrap().ends_with("datetime=\"T\" end"));
+        assert!(
+            String::from_utf8(first)
+                .unwrap()
+                .ends_with("datetime=\"T\" end")
+        );
     }
 }

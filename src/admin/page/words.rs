@@ -58,6 +58,16 @@ pub(super) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
     html! { time data-rel datetime=(iso(at)) title=(iso(at)) { (relative(at, now)) } }
 }
 
+/// The same of what is to come, which is now when it has come.
+pub(super) fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    let words = if at <= now {
+        "now".to_owned()
+    } else {
+        relative(at, now)
+    };
+    html! { time data-rel="next" datetime=(iso(at)) title=(iso(at)) { (words) } }
+}
+
 /// A time of the clock, in UTC until the reader wants another zone.
 pub(super) fn clock(at: DateTime<Utc>) -> Markup {
     html! { time.mono data-abs datetime=(iso(at)) title=(iso(at)) { (at.format("%H:%M:%S")) } }
@@ -78,7 +88,9 @@ pub(super) fn path_part(name: &str) -> String {
     let mut part = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => part.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
+                part.push(char::from(byte))
+            }
             // A part of dots only would lead elsewhere.
             b'.' if name.bytes().any(|b| b != b'.') => part.push('.'),
             byte => part.push_str(&format!("%{byte:02X}")),

@@ -56,7 +56,9 @@ pub(in crate::admin::page) fn course(parts: &[Part]) -> Markup {
         let long = 7.0 * text.chars().count() as f64;
         let [above, below] = &mut ends;
         let at = f64::min(x, WIDTH - long).max(0.0);
-        let row = [(above, 14_u32), (below, 58)].into_iter().find(|(end, _)| **end <= at);
+        let row = [(above, 14_u32), (below, 58)]
+            .into_iter()
+            .find(|(end, _)| **end <= at);
         let label = row.map(|(end, y)| {
             *end = at + long + 8.0;
             (at as u32, y)
@@ -64,7 +66,10 @@ pub(in crate::admin::page) fn course(parts: &[Part]) -> Markup {
         drawn.push((x as u32, (w as u32).max(1), part, text, label));
         x += w;
     }
-    let label = drawn.iter().map(|(.., text, _)| text.as_str()).collect::<Vec<_>>();
+    let label = drawn
+        .iter()
+        .map(|(.., text, _)| text.as_str())
+        .collect::<Vec<_>>();
     html! {
         svg.wide viewBox="0 0 1170 66" role="img" aria-label=(label.join(", ")) {
             @for (x, width, part, text, label) in &drawn {
@@ -106,8 +111,16 @@ mod tests {
             part(Spent::Failed, "attempt 2", 6.4),
         ])
         .into_string();
-        assert!(html.contains(r#"class="s-late" x="0" y="22" width="6""#), "{html}");
-        for text in ["start delay 21 ms", "attempt 1 5.1 s", "wait 1.2 s", "attempt 2 6.4 s"] {
+        assert!(
+            html.contains(r#"class="s-late" x="0" y="22" width="6""#),
+            "{html}"
+        );
+        for text in [
+            "start delay 21 ms",
+            "attempt 1 5.1 s",
+            "wait 1.2 s",
+            "attempt 2 6.4 s",
+        ] {
             assert!(html.contains(&format!(">{text}</text>")), "{text}: {html}");
         }
     }

@@ -102,7 +102,10 @@ fn limits(p95: Option<f64>, timeout: Option<f64>, y: impl Fn(f64) -> u32) -> Vec
         (Some((a, _)), Some((b, _))) => a.abs_diff(*b) >= 14,
         _ => true,
     };
-    timeout.into_iter().chain(p95.filter(|_| is_clear)).collect()
+    timeout
+        .into_iter()
+        .chain(p95.filter(|_| is_clear))
+        .collect()
 }
 
 #[cfg(test)]
@@ -123,7 +126,10 @@ mod tests {
         let html = durations(&runs, Some(28.0), Some(120.0), "19 Nov 22:00").into_string();
         assert!(html.contains(r#"<a href="/runs/X""#));
         assert!(html.contains("&lt;503&gt;") && !html.contains("<503>"));
-        assert!(html.contains("p95 28 s") && html.contains("timeout 2 min"), "{html}");
+        assert!(
+            html.contains("p95 28 s") && html.contains("timeout 2 min"),
+            "{html}"
+        );
         assert_eq!(html.matches("h0").count(), 199);
     }
 
@@ -139,6 +145,10 @@ mod tests {
             let html = durations(&[took(odd), took(1.0)], Some(odd), Some(odd), "").into_string();
             assert!(!html.contains("NaN") && !html.contains("inf"), "{html}");
         }
-        assert!(durations(&[], None, None, "").into_string().contains("last 0 runs"));
+        assert!(
+            durations(&[], None, None, "")
+                .into_string()
+                .contains("last 0 runs")
+        );
     }
 }

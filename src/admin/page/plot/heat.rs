@@ -95,7 +95,10 @@ pub(in crate::admin::page) fn calendar(
     let mut grid = Grid {
         what: "runs by day in the last 26 weeks, UTC",
         rows: rows.collect(),
-        columns: (0..WEEKS as usize).filter(begins_month).map(month).collect(),
+        columns: (0..WEEKS as usize)
+            .filter(begins_month)
+            .map(month)
+            .collect(),
     };
     grid.count(runs.into_iter().map(|(at, failed)| (place(at), failed)));
     grid.draw()
@@ -132,7 +135,9 @@ impl Grid {
                             fail
                         }
                         Cell { runs, .. } if runs.saturating_mul(3) <= most => few,
-                        Cell { runs, .. } if runs.saturating_mul(3) <= most.saturating_mul(2) => some,
+                        Cell { runs, .. } if runs.saturating_mul(3) <= most.saturating_mul(2) => {
+                            some
+                        }
                         _ => many,
                     };
                     chosen.add((x, y), CELL, CELL);
@@ -182,7 +187,10 @@ mod tests {
         ];
         let html = hours(now, at("2026-10-01T00:00:00Z"), runs).into_string();
         // Third hour of the last of 14 rows.
-        assert!(html.contains(r#"class="s-fail" d="M72 169h11v11h-11z""#), "{html}");
+        assert!(
+            html.contains(r#"class="s-fail" d="M72 169h11v11h-11z""#),
+            "{html}"
+        );
         assert!(html.contains("3 in all, 1 failed"), "{html}");
         assert!(html.contains("1 of 2 failed"));
     }
@@ -200,7 +208,10 @@ mod tests {
         let runs = [(now, false), (at("2026-11-16T01:00:00Z"), true)];
         let html = calendar(now, at("2026-01-01T00:00:00Z"), runs).into_string();
         let last = LEFT + 25 * STEP;
-        assert!(html.contains(&format!("d=\"M{last} 65h11v11h-11z\"")), "{html}");
+        assert!(
+            html.contains(&format!("d=\"M{last} 65h11v11h-11z\"")),
+            "{html}"
+        );
         assert!(html.contains(&format!("class=\"s-fail\" d=\"M{last} 0h11v11h-11z\"")));
         assert!(html.contains("2 in all, 1 failed"));
         assert!(html.contains(">Jun<") && html.contains(">Nov<"), "{html}");

@@ -32,9 +32,7 @@ pub(in crate::admin::page) fn strip(marks: &[Mark]) -> Markup {
         Mark::Success(seconds) if seconds.is_finite() => Some(*seconds),
         _ => None,
     });
-    let (low, high) = seconds.fold((f64::MAX, 0.0), |(low, high), s| {
-        (s.min(low), s.max(high))
-    });
+    let (low, high) = seconds.fold((f64::MAX, 0.0), |(low, high), s| (s.min(low), s.max(high)));
     // What is all about the same is all about the same height.
     let high = high.max(low * 4.0);
     let mut paths = [(); 4].map(|()| Bars::default());

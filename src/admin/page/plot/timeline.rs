@@ -198,7 +198,10 @@ mod tests {
             ..Bin::default()
         };
         let html = timeline(from(), from() + BAR * 24, &bins).into_string();
-        assert!(html.contains(r#"class="s-fail" d="M30 20h8v3h-8z""#), "{html}");
+        assert!(
+            html.contains(r#"class="s-fail" d="M30 20h8v3h-8z""#),
+            "{html}"
+        );
         assert!(html.contains("09:15 10000 succeeded, 1 failed: invoices.sync"));
     }
 
