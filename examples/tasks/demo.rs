@@ -45,6 +45,8 @@ fn all() -> Vec<BaseTask> {
         reports::weekly(),
         reports::ledger(),
         reports::backup(),
+        reports::digest(),
+        reports::stock(),
         search::reindex(),
     ]
 }

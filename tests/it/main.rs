@@ -11,6 +11,7 @@
 )]
 
 mod admin;
+mod admin_page;
 mod after;
 mod attempts;
 mod claims;

@@ -3,51 +3,80 @@
 use std::time::Duration;
 
 use tasklock::chrono::{DateTime, SubsecRound, TimeDelta, Timelike, Utc};
-use tasklock::{History, HistoryWrite, Outcome, RunFacts, RunId, RunRecord, TaskName};
+use tasklock::{
+    History, HistoryWrite, Outcome, RunFacts, RunId, RunQuery, RunRecord, TaskName, Trigger,
+};
 
-/// A task's past: its name, how long ago its last run was, the time between two of them, how many, how
-/// long one takes in milliseconds, and which of them failed: every so-manieth.
-type Past = (&'static str, TimeDelta, TimeDelta, i32, u64, i32);
+/// A task's past.
+struct Past {
+    task: &'static str,
+    /// How long ago its last run was.
+    ago: TimeDelta,
+    /// The time between two runs.
+    step: TimeDelta,
+    count: i32,
+    /// How long one takes.
+    ms: u64,
+    /// One of so many failed; 0 for none.
+    fails: i32,
+    /// So many of the last ones failed.
+    down: i32,
+}
 
-fn all(now: DateTime<Utc>) -> [Past; 7] {
-    let since_hour = TimeDelta::minutes(i64::from(now.minute()));
+fn all(now: DateTime<Utc>) -> Vec<Past> {
     let minute = TimeDelta::minutes;
-    [
-        ("fx.rates", minute(1), TimeDelta::seconds(150), 190, 180, 47),
-        ("invoices.sync", minute(2), minute(5), 150, 21_400, 31),
-        ("search.reindex", minute(7), minute(60), 60, 95_000, 19),
-        (
+    let past = |task, (ago, step), (count, ms), (fails, down)| Past {
+        task,
+        ago,
+        step,
+        count,
+        ms,
+        fails,
+        down,
+    };
+    let since_hour = minute(i64::from(now.minute()));
+    let (hour, day) = (minute(60), minute(1_440));
+    vec![
+        past("fx.rates", (minute(1), minute(3)), (190, 180), (47, 0)),
+        past(
+            "invoices.sync",
+            (minute(2), minute(5)),
+            (150, 21_400),
+            (31, 3),
+        ),
+        past("bank.feed", (minute(1), minute(4)), (150, 150), (37, 4)),
+        past("search.reindex", (minute(3), hour), (60, 95_000), (19, 0)),
+        past(
+            "stock.levels",
+            (minute(i64::from(now.minute() % 20)), minute(20)),
+            (180, 2_100),
+            (29, 0),
+        ),
+        past(
+            "mail.digest",
+            (minute(9), minute(30)),
+            (150, 9_000),
+            (13, 0),
+        ),
+        past(
             "reports.daily",
-            TimeDelta::hours(75),
-            TimeDelta::days(1),
-            120,
-            38_200,
-            23,
+            (day * 3 + hour, day),
+            (120, 38_200),
+            (23, 0),
         ),
-        (
-            "dunning.email",
-            TimeDelta::hours(23),
-            TimeDelta::days(1),
-            60,
-            1_400,
-            0,
-        ),
-        (
+        past("dunning.email", (hour * 23, day), (60, 1_400), (0, 0)),
+        past(
             "backup.snapshot",
-            TimeDelta::hours(9),
-            TimeDelta::days(1),
-            90,
-            240_000,
-            40,
+            (hour * 5, hour * 6),
+            (150, 240_000),
+            (40, 0),
         ),
         // Its last run was not of the last full hour, but of the one before.
-        (
+        past(
             "statements.hourly",
-            since_hour + minute(60),
-            minute(60),
-            120,
-            3_100,
-            29,
+            (since_hour + hour, hour),
+            (120, 3_100),
+            (29, 0),
         ),
     ]
 }
@@ -55,24 +84,38 @@ fn all(now: DateTime<Utc>) -> [Past; 7] {
 /// The first of its runs is when a task became known.
 pub(super) async fn begin(history: &dyn History) -> tasklock::Result<()> {
     let now = Utc::now().trunc_subsecs(0);
-    for (name, ago, step, count, ..) in all(now) {
-        let (task, at) = (name.parse()?, now - ago - step * count);
+    for past in all(now) {
+        let (task, at) = (past.task.parse()?, now - past.ago - past.step * past.count);
         history.write(&[HistoryWrite::Seen { task, at }]).await?;
     }
     Ok(())
 }
 
 pub(super) async fn write(history: &dyn History, like: &RunFacts) -> tasklock::Result<()> {
+    // Another replica has written it: this task runs too rarely to have runs of its own.
+    let written = RunQuery::of("dunning.email".parse()?).limit(1);
+    if !history.runs(&written).await?.runs.is_empty() {
+        return Ok(());
+    }
     let now = Utc::now().trunc_subsecs(0);
-    for (name, ago, step, count, ms, fails) in all(now) {
-        let task: TaskName = name.parse()?;
+    for Past {
+        task,
+        ago,
+        step,
+        count,
+        ms,
+        fails,
+        down,
+    } in all(now)
+    {
+        let task: TaskName = task.parse()?;
         let writes: Vec<HistoryWrite> = (0..count)
             .rev()
             .filter_map(|n| {
                 let due = now - ago - step * n;
                 let wave = u64::from(n.unsigned_abs()) * 7_919 % 100;
                 let took = Duration::from_millis(ms / 2 + ms * wave / 100);
-                let has_failed = fails > 0 && n % fails == fails / 2;
+                let has_failed = n < down || fails > 0 && n % fails == fails / 2;
                 record(like, (&task, due, took), has_failed)
             })
             .map(|run| HistoryWrite::Run(Box::new(run)))
@@ -95,6 +138,8 @@ fn record(
     facts.started = due + lateness;
     facts.lateness = lateness;
     facts.run_id = id(due, task)?;
+    facts.trigger = Trigger::Schedule;
+    facts.request = None;
     let mut run = RunRecord::started(&facts, format!("api-7f9c-{}", due.timestamp() % 3));
     let ended = facts.started + took;
     run.outcome = Some(match has_failed {

@@ -21,11 +21,11 @@ pub(super) fn rates() -> BaseTask {
     .tag("billing")
 }
 
-/// Every second: too often to be in the timeline.
+/// Every five seconds: too often to be in the timeline.
 pub(super) fn cache() -> BaseTask {
     BaseTask::new(
         "cache.warm",
-        "* * * * * *",
+        "*/5 * * * * *",
         Duration::from_secs(5),
         |_| async move {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -48,3 +48,12 @@ pub(super) fn backup() -> BaseTask {
     )
     .policy(Policy::default().timezone(Tz::Europe__Berlin))
 }
+
+/// Well, as is the next one.
+pub(super) fn digest() -> BaseTask {
+    rare("mail.digest", "0 7,37 * * * *", "What happened, by mail")
+}
+
+pub(super) fn stock() -> BaseTask {
+    rare("stock.levels", "0 */20 * * * *", "What the warehouse has")
+}
