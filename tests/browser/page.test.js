@@ -121,16 +121,16 @@ test("a run is cancelled from another replica's page", { timeout: 120_000 }, asy
 
 test("drain and undrain are seen on another replica's page", { timeout: 90_000 }, async () => {
   const page = await open(0, "/cluster"), other = await open(1, "/cluster");
-  await send(page, /^Drain /, "[id^=drain]:popover-open");
+  await send(page, /^Drain… /, "[id^=drain]:popover-open");
   await until("the other page shows it", async () => (await text(other, "#replicas")).includes("draining"));
-  await send(other, /^Undrain /, "[id^=drain]:popover-open");
+  await send(other, /^Undrain… /, "[id^=drain]:popover-open");
   await until("it is ready again", async () => !(await text(page, "#replicas")).includes("draining"));
   await page.context().close(); await other.context().close();
 });
 
 test("a lock is released by whoever types the task's name, and that is seen elsewhere", { timeout: 120_000 }, async () => {
   const page = await open(0, "/cluster"), other = await open(1, "/activity");
-  const release = page.getByRole("button", { name: "Release the lock of search.reindex" });
+  const release = page.getByRole("button", { name: "Release… search.reindex" });
   await until("the long task holds its lock", async () => await release.count() > 0, 100_000);
   await release.first().click();
   const box = page.locator("dialog[id^=unlock]:popover-open");

@@ -11,6 +11,9 @@
 )]
 
 mod admin;
+mod admin_access;
+mod admin_api;
+mod admin_document;
 mod admin_page;
 mod after;
 mod attempts;

@@ -70,11 +70,11 @@ pub(super) fn row_form() -> Markup {
 /// What can be done in a row: the rest is on the task's own page.
 pub(super) fn row_buttons(frame: &Frame, task: &Task, link: &str) -> Markup {
     html! {
-        @if frame.may.run { button.act form="row" formaction={ (frame.base) (task_path(&task.name)) "/runs" } aria-label={ "Run " (task.name) " now" } { "Run now" } }
+        @if frame.may.run { button.act form="row" formaction={ (frame.base) (task_path(&task.name)) "/runs" } aria-label={ "Run now: " (task.name) } { "Run now" } }
         @if frame.may.pause {
             @match task.pause {
-                Some(_) => a.btn.act href={ (link) "#resume" } aria-label={ "Resume " (task.name) } { "Resume…" },
-                None => a.btn.act href={ (link) "#pause" } aria-label={ "Pause " (task.name) } { "Pause…" },
+                Some(_) => a.btn.act href={ (link) "#resume" } aria-label={ "Resume… " (task.name) } { "Resume…" },
+                None => a.btn.act href={ (link) "#pause" } aria-label={ "Pause… " (task.name) } { "Pause…" },
             }
         }
     }
@@ -219,7 +219,7 @@ pub(super) fn drain(frame: &Frame, instance: &Instance, n: usize) -> (Markup, Ma
     let title = format!("{word} {}", instance.id);
     let fields = html! { p.mute { (text) } (reason()) };
     let button =
-        html! { button.act type="button" popovertarget=(id) aria-label=(title) { (word) "…" } };
+        html! { button.act type="button" popovertarget=(id) aria-label={ (word) "… " (instance.id) } { (word) "…" } };
     let act = Act(method, &path);
     (
         button,
@@ -244,7 +244,7 @@ pub(super) fn unlock(frame: &Frame, lock: &Lock, n: usize) -> (Markup, Markup) {
         @if lock.holder_lives { label.in { input type="checkbox" name="force" value="true"; "Force: also if the holder lives" } }
     };
     let button =
-        html! { button.act.dan type="button" popovertarget=(id) aria-label=(title) { "Release…" } };
+        html! { button.act.dan type="button" popovertarget=(id) aria-label={ "Release… " (lock.task) } { "Release…" } };
     let act = Act("DELETE", &path);
     (
         button,

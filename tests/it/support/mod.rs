@@ -21,6 +21,7 @@ mod scripted_history;
 mod scripted_lock;
 mod switched_fleet;
 mod unmarked;
+pub mod web;
 
 pub use bench::{Bench, START, clock_and_lock, instance, pass};
 pub use redis_server::RedisServer;
