@@ -218,8 +218,7 @@ pub(super) fn drain(frame: &Frame, instance: &Instance, n: usize) -> (Markup, Ma
     };
     let title = format!("{word} {}", instance.id);
     let fields = html! { p.mute { (text) } (reason()) };
-    let button =
-        html! { button.act type="button" popovertarget=(id) aria-label={ (word) "… " (instance.id) } { (word) "…" } };
+    let button = html! { button.act type="button" popovertarget=(id) aria-label={ (word) "… " (instance.id) } { (word) "…" } };
     let act = Act(method, &path);
     (
         button,
@@ -243,8 +242,7 @@ pub(super) fn unlock(frame: &Frame, lock: &Lock, n: usize) -> (Markup, Markup) {
         label { span { "Reason, for those who come after you" } input name="reason" required maxlength="500" autocomplete="off"; }
         @if lock.holder_lives { label.in { input type="checkbox" name="force" value="true"; "Force: also if the holder lives" } }
     };
-    let button =
-        html! { button.act.dan type="button" popovertarget=(id) aria-label={ "Release… " (lock.task) } { "Release…" } };
+    let button = html! { button.act.dan type="button" popovertarget=(id) aria-label={ "Release… " (lock.task) } { "Release…" } };
     let act = Act("DELETE", &path);
     (
         button,
