@@ -1,4 +1,4 @@
-//! A service with five scheduled tasks, its metrics and its health.
+//! A service with five scheduled tasks, the page for people on call, its metrics and its health.
 //!
 //! ```text
 //! cargo run --example tasks
@@ -6,10 +6,12 @@
 //!
 //! It needs nothing: without `REDIS_URL` the lock is a directory, which replicas on this host share.
 //! Start a second one and see the firings shared out between them. With `REDIS_URL` set, lock and
-//! data are in Redis, for replicas on any number of hosts.
+//! data are in Redis, for replicas on any number of hosts, and the page shows all of them. Without,
+//! there are tasks of every health besides, so that the page has something to show.
 
 mod cleanup_task;
 mod data;
+mod demo;
 mod directory;
 mod example_task;
 mod options;
@@ -23,8 +25,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Redirect;
+use axum::routing::get;
+use tasklock::Lock as _;
+use tasklock::admin::{Access, EnvColor};
 use tasklock::{
-    BaseTask, FileLock, Lock, Metrics, RedisLock, Scheduler, TaskError, TaskResult, admin,
+    BaseTask, FileLock, MemoryFleet, MemoryHistory, Metrics, RedisFleet, RedisHistory, RedisLock,
+    Retention, Scheduler, SchedulerBuilder, TaskError, TaskResult, admin,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -71,24 +78,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let redis_url = std::env::var("REDIS_URL")
         .ok()
         .filter(|url| !url.is_empty());
-    let (lock, data): (Arc<dyn Lock>, Arc<dyn Data>) = match redis_url {
-        Some(url) => (
-            Arc::new(RedisLock::builder(&url).build()?),
-            Arc::new(RedisData::new(&url)?),
-        ),
-        None => (
-            Arc::new(FileLock::open(options.data.join("locks"))?),
-            Arc::new(FileData::new(&directory)),
-        ),
-    };
-    say(&format!("lock: {}", lock.describe()));
+    let is_demo = options.demo.unwrap_or(redis_url.is_none());
+    let (builder, data) = stores(redis_url.as_deref(), &options, &directory)?;
     say(&format!("data: {}", data.describe()));
 
     let metrics = Metrics::new()?;
-    let scheduler = Scheduler::builder()
-        .lock(lock)
+    let (first_run, first) = demo::FirstRun::new();
+    let scheduler = builder
         .metrics(metrics.clone())
+        .observer(first_run)
         .timezone(options.timezone)
+        .application_version(env!("CARGO_PKG_VERSION"))
         .shutdown_grace(Duration::from_secs(20))
         .wait_for_lock(Duration::from_secs(30))
         .build()?;
@@ -101,12 +101,30 @@ async fn run() -> Result<(), Box<dyn Error>> {
     scheduler.register(StatsTask::new(options.spec("stats_task"), data.clone()))?;
     scheduler.register(simple_task(options.spec("simple_task"), data.clone()))?;
     scheduler.register(heartbeat(options.spec("heartbeat"), data.clone()))?;
+    if is_demo {
+        demo::register(&scheduler)?;
+        if let Some(history) = scheduler.handle().history() {
+            demo::prepare(&*history).await?;
+        }
+    }
 
     // The routes are served before the start, so that `/readyz` can say that it is under way.
     let (listener, address) = listen(&options.listen).await?;
     say(&format!("metrics: http://{address}/metrics"));
     say(&format!("health: http://{address}/readyz?verbose"));
-    let app = admin::routes(scheduler.handle(), metrics);
+    say(&format!("page: http://{address}/admin"));
+    let page = scheduler
+        .admin()
+        .access(Access::localhost())
+        .title("example")
+        .environment("demo", EnvColor::Amber)
+        .actions(true)
+        .router();
+    let app = admin::routes(scheduler.handle(), metrics)
+        .route("/", get(|| async { Redirect::to("/admin") }))
+        .nest_service("/admin", page)
+        // The page lets those in who come from this machine: it has to know who they are.
+        .into_make_service_with_connect_info::<SocketAddr>();
     let closing = CancellationToken::new();
     let serve =
         axum::serve(listener, app).with_graceful_shutdown(closing.clone().cancelled_owned());
@@ -124,6 +142,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
         warn!(%error, "There is no sample data");
     }
     say(&format!("tasks: {}", scheduler.list_tasks().join(", ")));
+    if is_demo && let Some(history) = scheduler.handle().history() {
+        let furnished = demo::furnish(&scheduler, history, first);
+        let furnished = tokio::time::timeout(Duration::from_secs(10), furnished).await;
+        if let Ok(Err(error)) = furnished {
+            warn!(%error, "The demo has no past");
+        }
+    }
 
     let signal = signals.next().await;
     info!(signal, "Stopping; a second signal stops at once");
@@ -137,6 +162,33 @@ async fn run() -> Result<(), Box<dyn Error>> {
         _ = tokio::time::timeout(Duration::from_secs(5), server) => Ok(()),
         _ = signals.next() => std::process::exit(130),
     }
+}
+
+/// What the scheduler keeps its locks, its fleet and its history in, and the tasks' data.
+fn stores(
+    redis_url: Option<&str>,
+    options: &Options,
+    directory: &Directory,
+) -> Result<(SchedulerBuilder, Arc<dyn Data>), Box<dyn Error>> {
+    let builder = Scheduler::builder();
+    let Some(url) = redis_url else {
+        let lock = FileLock::open(options.data.join("locks"))?;
+        say(&format!("lock: {}", lock.describe()));
+        // Of half a year, for the demo's calendar.
+        let half_a_year = Retention::default().age(Duration::from_secs(183 * 86_400));
+        let builder = builder
+            .lock(lock)
+            .fleet(MemoryFleet::new())
+            .history(MemoryHistory::new().with_retention(half_a_year));
+        return Ok((builder, Arc::new(FileData::new(directory))));
+    };
+    let lock = RedisLock::builder(url).build()?;
+    say(&format!("lock: {}", lock.describe()));
+    let builder = builder
+        .fleet(RedisFleet::beside(&lock))
+        .history(RedisHistory::beside(&lock))
+        .lock(lock);
+    Ok((builder, Arc::new(RedisData::new(url)?)))
 }
 
 /// Every 10 minutes: a temporary entry, which the cleanup finds at night.

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use tasklock::chrono_tz::Tz;
 
 pub(crate) const HELP: &str = "\
-Runs five scheduled tasks, and serves their metrics and health.
+Runs five scheduled tasks, and serves a page for people on call, metrics and health.
 
 usage: cargo run --example tasks -- [options]
 
-  --listen ADDR        where to serve /metrics, /livez and /readyz (127.0.0.1:8080);
-                       if the port is taken, the next free one
+  --listen ADDR        where to serve /admin, /metrics, /livez and /readyz
+                       (127.0.0.1:8080); if the port is taken, the next free one
   --data DIR           the directory of the tasks' files (data/); the cleanup deletes old
                        files in its logs/ and tmp/, so give it one of its own
   --spec NAME='SPEC'   another schedule for a task; may be given for several tasks
   --timezone ZONE      the zone of the schedules, such as Europe/Berlin (UTC)
+  --demo yes|no        tasks of every health besides, made up, for the page to show
+                       (yes, unless --data or REDIS_URL is given)
   --help               this text
 
 tasks, and when they run:
@@ -54,6 +56,8 @@ pub(crate) struct Options {
     pub(crate) listen: String,
     pub(crate) data: PathBuf,
     pub(crate) timezone: Tz,
+    /// Whether there are made-up tasks besides, if that was said.
+    pub(crate) demo: Option<bool>,
     specs: Vec<(String, String)>,
 }
 
@@ -64,6 +68,7 @@ impl Options {
             listen: "127.0.0.1:8080".to_owned(),
             data: PathBuf::from("data"),
             timezone: Tz::UTC,
+            demo: None,
             specs: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
@@ -75,7 +80,10 @@ impl Options {
             if matches!(name, "--help" | "-h") {
                 return Ok(Wanted::Help);
             }
-            if !matches!(name, "--listen" | "--data" | "--spec" | "--timezone") {
+            if !matches!(
+                name,
+                "--listen" | "--data" | "--spec" | "--timezone" | "--demo"
+            ) {
                 return Err(format!("unknown argument {argument:?}: see --help"));
             }
             let value = value
@@ -84,7 +92,18 @@ impl Options {
                 .ok_or_else(|| format!("{name} needs a value: see --help"))?;
             match name {
                 "--listen" => options.listen = value,
-                "--data" => options.data = value.into(),
+                "--data" => {
+                    options.data = value.into();
+                    // A directory of one's own is for work.
+                    options.demo.get_or_insert(false);
+                }
+                "--demo" => {
+                    options.demo = Some(match value.as_str() {
+                        "yes" => true,
+                        "no" => false,
+                        _ => return Err(format!("--demo is yes or no, not {value:?}")),
+                    });
+                }
                 "--spec" => options.set_spec(&value)?,
                 _ => {
                     options.timezone = value.parse().map_err(|_| {
@@ -139,6 +158,15 @@ mod tests {
     }
 
     #[test]
+    fn there_is_a_demo_unless_the_service_is_for_work() {
+        assert_eq!(parse(&[]).unwrap().demo, None);
+        assert_eq!(parse(&["--data", "x"]).unwrap().demo, Some(false));
+        for order in [["--demo=yes", "--data=x"], ["--data=x", "--demo=yes"]] {
+            assert_eq!(parse(&order).unwrap().demo, Some(true));
+        }
+    }
+
+    #[test]
     fn values_follow_after_a_blank_or_an_equals_sign() {
         let options = parse(&[
             "--listen",
@@ -164,6 +192,7 @@ mod tests {
             (&["--data", ""], "--data needs a value"),
             (&["--spec", "nightly=@daily"], "tasks are example_task, cle"),
             (&["--spec", "@daily"], "takes NAME='SPEC'"),
+            (&["--demo", "perhaps"], "--demo is yes or no"),
             (&["--timezone", "Mars"], "unknown time zone \"Mars\""),
             (&["--port", "1"], "unknown argument \"--port\""),
             (&["run"], "unknown argument \"run\""),

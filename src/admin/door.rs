@@ -11,6 +11,7 @@ use axum::response::Response;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::admin::access::{Access, Right, peer};
+use crate::admin::page;
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
 use crate::random::random_bits;
@@ -96,6 +97,14 @@ async fn pass(
         address: peer(&parts),
     };
     let visitor = access.decide(&parts);
+    // Whoever looks at screens and sends forms is told in words.
+    let accept = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|a| a.to_str().ok());
+    let is_page = accept.is_some_and(|accept| accept.contains("text/html"))
+        && (parts.method == axum::http::Method::POST || !path.starts_with("/api/"));
+    let seen_by = visitor.clone();
     let is_probe = ["/api/v1/livez", "/api/v1/readyz"].contains(&path.as_str());
     let mut response = if is_probe || visitor.may(Right::View) {
         parts.extensions.insert(visitor);
@@ -107,7 +116,10 @@ async fn pass(
         problem(denied.with("required_right", Right::View.as_str()))
     };
     if let Some(found) = response.extensions_mut().remove::<Problem>() {
-        response = found.answer(&original, &arrival.request_id);
+        response = match is_page {
+            true => page::problem(&found, &state, &seen_by, &arrival),
+            false => found.answer(&original, &arrival.request_id),
+        };
         if found.code() == "unauthenticated" {
             let value = HeaderValue::from_static("Bearer");
             response

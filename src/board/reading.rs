@@ -142,7 +142,11 @@ impl Reading {
         let is_asked = !judged.is_empty();
         let answer = match is_asked {
             true => self.lock.note("the lock", answer, now),
-            false => answer.ok(),
+            false => {
+                // Nobody has asked: then only the instance knows.
+                self.lock.down = None;
+                answer.ok()
+            }
         };
         if let Some(failures) = answer {
             self.read.failures = failures;
@@ -163,8 +167,6 @@ impl Reading {
         {
             let text = "the lock's store does not answer".to_owned();
             self.lock.down = Some((since, text));
-        } else if down.is_none() && !is_asked {
-            self.lock.down = None;
         }
     }
 }

@@ -14,6 +14,7 @@ mod admin;
 mod admin_access;
 mod admin_api;
 mod admin_document;
+mod admin_page;
 mod after;
 mod attempts;
 mod claims;

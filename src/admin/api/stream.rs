@@ -84,7 +84,8 @@ pub(super) async fn log(call: Call) -> Answer {
     }
     let tail = history.log(id, after).await?;
     let lines = tail.lines.iter().map(Line::of);
-    if accept.contains("text/plain") {
+    // A browser shows text, and would store the lines.
+    if accept.contains("text/plain") || accept.contains("text/html") {
         let text: String = lines
             .map(|line| {
                 format!(
