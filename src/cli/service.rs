@@ -141,7 +141,7 @@ impl Restart {
         let Patience { timeout, force } = self.patience;
         match daemon::stop(&places.pid_file, timeout, force).await {
             Ok(stopped) => say(format_args!("stop pid: {}", stopped.pid)),
-            Err(failure) if failure.status == Status::NotRunning => {}
+            Err(failure) if failure.status == Status::NotFound => {}
             Err(failure) => return Err(failure),
         }
         start_daemon(&places).await
