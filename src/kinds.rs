@@ -3,6 +3,8 @@
 #[cfg(feature = "http")]
 mod http;
 #[cfg(all(feature = "shell", unix))]
+pub(crate) mod secret_file;
+#[cfg(all(feature = "shell", unix))]
 mod shell;
 
 #[cfg(feature = "http")]

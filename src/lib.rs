@@ -6,6 +6,8 @@ pub mod admin;
 mod base_task;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(all(feature = "standalone", unix))]
+mod config;
 mod control;
 mod defence;
 mod error;

@@ -149,6 +149,19 @@ impl Scheduler {
             .add_kind(name, Arc::new(crate::store::Typed(kind)))
     }
 
+    /// Registers a task of code in the place of the one that has its name, if there is one: what goes on
+    /// of that goes on, and no instant is fired twice.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn register_again(&self, task: impl Task) -> Result<()> {
+        self.engine.register_again(Arc::new(task))
+    }
+
+    /// Looks again at the tasks defined at run time, as their kinds may take others now.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn look_at_stored(&self) {
+        self.engine.look_at_stored();
+    }
+
     /// Registers a task that fires when what `make` makes of it says so.
     #[cfg(feature = "tokio-cron-scheduler")]
     pub(crate) fn register_driven<T>(

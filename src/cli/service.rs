@@ -9,8 +9,37 @@ use crate::cli::daemon::{self, Places};
 use crate::cli::pid_file::{Daemon, PidFile};
 use crate::cli::say;
 use crate::cli::status::{Failure, Status};
+use crate::cli::supervisor::Supervisor;
 use crate::scheduler::Scheduler;
 use crate::time::{Clock, SystemClock};
+
+/// What a daemon serves between its start and its end.
+pub(super) trait Served {
+    /// Whether it has settings that can be read again, when `SIGHUP` asks for it.
+    const RELOADS: bool;
+
+    /// Who fires.
+    fn scheduler(&self) -> &Scheduler;
+
+    /// Reads its settings again. What is wrong with them changes nothing, and is logged.
+    async fn reload(&mut self);
+
+    /// Brings to an end what is beside the scheduler, which has stopped.
+    async fn close(self);
+}
+
+/// An application's own: its settings are its own business.
+impl Served for Scheduler {
+    const RELOADS: bool = false;
+
+    fn scheduler(&self) -> &Scheduler {
+        self
+    }
+
+    async fn reload(&mut self) {}
+
+    async fn close(self) {}
+}
 
 /// Fires the tasks.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,11 +76,11 @@ pub struct State {
     pid_file: PidFileArg,
     /// How to say it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: super::list::Format,
+    output: crate::cli::format::Format,
 }
 
 #[derive(Debug, Clone, clap::Args)]
-struct PidFileArg {
+pub(super) struct PidFileArg {
     /// Where the daemon writes down its process id
     #[arg(
         long,
@@ -63,7 +92,7 @@ struct PidFileArg {
 }
 
 #[derive(Debug, Clone, clap::Args)]
-struct Files {
+pub(super) struct Files {
     #[command(flatten)]
     pid_file: PidFileArg,
     /// Where the daemon writes what it would say
@@ -77,7 +106,7 @@ struct Files {
 }
 
 #[derive(Debug, Clone, clap::Args)]
-struct Patience {
+pub(super) struct Patience {
     /// How long to wait for its runs to end, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     timeout: Duration,
@@ -108,14 +137,7 @@ impl Start {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
-        if daemon::is_daemon() {
-            daemon::leave_terminal()?;
-            return fire(&self.files.places(), build).await;
-        }
-        match self.daemon {
-            true => start_daemon(&self.files.places()).await,
-            false => fire(&self.files.places(), build).await,
-        }
+        start(&self.files, self.daemon, build).await
     }
 }
 
@@ -133,18 +155,7 @@ impl Restart {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
-        let places = self.files.places();
-        if daemon::is_daemon() {
-            daemon::leave_terminal()?;
-            return fire(&places, build).await;
-        }
-        let Patience { timeout, force } = self.patience;
-        match daemon::stop(&places.pid_file, timeout, force).await {
-            Ok(stopped) => say(format_args!("stop pid: {}", stopped.pid)),
-            Err(failure) if failure.status == Status::NotFound => {}
-            Err(failure) => return Err(failure),
-        }
-        start_daemon(&places).await
+        restart(&self.patience, &self.files, build).await
     }
 }
 
@@ -152,7 +163,7 @@ impl State {
     pub(super) fn run(self) -> Result<Status, Failure> {
         let path = &self.pid_file.pid_file;
         let (found, status) = daemon::state(path)?;
-        if self.output == super::list::Format::Text {
+        if self.output == crate::cli::format::Format::Text {
             say(daemon::describe(&found, path));
             return Ok(status);
         }
@@ -172,6 +183,42 @@ impl State {
     }
 }
 
+/// Fires what `build` makes, here or in the background.
+pub(super) async fn start<S: Served>(
+    files: &Files,
+    in_background: bool,
+    build: impl AsyncFnOnce() -> Result<S, Failure>,
+) -> Result<Status, Failure> {
+    if daemon::is_daemon() {
+        daemon::leave_terminal()?;
+        return fire(&files.places(), build).await;
+    }
+    match in_background {
+        true => start_daemon(&files.places()).await,
+        false => fire(&files.places(), build).await,
+    }
+}
+
+/// Stops the daemon, if there is one, and starts one.
+pub(super) async fn restart<S: Served>(
+    patience: &Patience,
+    files: &Files,
+    build: impl AsyncFnOnce() -> Result<S, Failure>,
+) -> Result<Status, Failure> {
+    let places = files.places();
+    if daemon::is_daemon() {
+        daemon::leave_terminal()?;
+        return fire(&places, build).await;
+    }
+    let Patience { timeout, force } = *patience;
+    match daemon::stop(&places.pid_file, timeout, force).await {
+        Ok(stopped) => say(format_args!("stop pid: {}", stopped.pid)),
+        Err(failure) if failure.status == Status::NotFound => {}
+        Err(failure) => return Err(failure),
+    }
+    start_daemon(&places).await
+}
+
 async fn start_daemon(places: &Places) -> Result<Status, Failure> {
     let started = daemon::start(places).await?;
     say(format_args!("cron serve started, pid: {}", started.pid));
@@ -181,9 +228,9 @@ async fn start_daemon(places: &Places) -> Result<Status, Failure> {
 }
 
 /// Fires the tasks until a signal comes.
-async fn fire(
+async fn fire<S: Served>(
     places: &Places,
-    build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
+    build: impl AsyncFnOnce() -> Result<S, Failure>,
 ) -> Result<Status, Failure> {
     let path = &places.pid_file;
     let mut facts = daemon::us(SystemClock.now());
@@ -200,50 +247,82 @@ async fn fire(
         ),
     })?;
     // Before there is anything to stop.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(S::RELOADS)?;
     say(format_args!("[PID] {}", facts.pid));
-    let scheduler = build().await?;
-    scheduler
-        .handle()
-        .instance()
-        .clone_into(&mut facts.instance);
+    let mut served = build().await?;
+    let handle = served.scheduler().handle();
+    handle.instance().clone_into(&mut facts.instance);
     let said = pid_file.say(&facts);
     said.map_err(|e| daemon::cannot("write the pid file", pid_file.path(), &e))?;
     tokio::select! {
-        started = scheduler.start() => started.map_err(|e| Failure::failed(e.to_string()))?,
-        () = signals.next() => return Ok(Status::Done),
+        started = served.scheduler().start() => started.map_err(|e| Failure::failed(e.to_string()))?,
+        () = signals.stop() => return Ok(Status::Done),
     }
-    signals.next().await;
-    tokio::select! {
-        report = scheduler.stop() => {
+    let mut supervisor = Supervisor::default();
+    supervisor.ready(&handle);
+    while let Asked::Reload = signals.next().await {
+        supervisor.reloading();
+        served.reload().await;
+        supervisor.ready(&handle);
+    }
+    supervisor.stopping();
+    let status = tokio::select! {
+        report = served.scheduler().stop() => {
             say(&report);
-            Ok(if report.is_clean() { Status::Done } else { Status::Failed })
+            if report.is_clean() { Status::Done } else { Status::Failed }
         }
-        () = signals.next() => Err(Failure::failed("stopped at once by a second signal")),
-    }
+        () = signals.stop() => return Err(Failure::failed("stopped at once by a second signal")),
+    };
+    served.close().await;
+    Ok(status)
 }
 
-/// The signals that stop it.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// The signals that it heeds.
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// Who has nothing to read again ends with it, as programs do.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Failure> {
+    fn listen(reloads: bool) -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|e| Failure::failed(format!("cannot listen for signals: {e}")))
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hangup: reloads
+                .then(|| listen(SignalKind::hangup()))
+                .transpose()?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            biased;
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = hangup => Asked::Reload,
         }
+    }
+
+    /// One that stops it. What asks for a reload meanwhile is late, or has come too soon.
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }

@@ -78,6 +78,21 @@ fn half_a_minute() -> Duration {
     Duration::from_secs(30)
 }
 
+#[cfg(all(feature = "standalone", unix))]
+impl HttpParameters {
+    /// `GET`, and nothing else said.
+    pub(crate) fn get(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            method: get(),
+            headers: BTreeMap::new(),
+            body: String::new(),
+            expect: Vec::new(),
+            timeout: half_a_minute(),
+        }
+    }
+}
+
 impl Http {
     /// One that allows nothing yet.
     ///
@@ -101,6 +116,31 @@ impl Http {
     pub fn allow(mut self, prefix: &str) -> Result<Self> {
         self.allowed.push(Address::prefix(prefix)?);
         Ok(self)
+    }
+
+    /// One that allows this address and those below it, whatever its query, and nothing else; it shares
+    /// connections with this one.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn only(&self, url: &str) -> Result<Self> {
+        Ok(Self {
+            allowed: vec![Address::path_of(url)?],
+            client: self.client.clone(),
+        })
+    }
+
+    /// One that allows nothing, and shares connections with this one.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn allowing_nothing(&self) -> Self {
+        Self {
+            allowed: Vec::new(),
+            client: self.client.clone(),
+        }
+    }
+
+    /// Whether a task may set a header of that name.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn is_header(name: &str) -> bool {
+        Request::is_header(name)
     }
 
     /// The address that a text is, if it is allowed.

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::process::Child;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin};
 
 use crate::store::Kind;
 use crate::task::{RunContext, TaskError, TaskResult};
@@ -43,8 +45,9 @@ const BURIAL: Duration = Duration::from_secs(2);
 ///
 /// No shell reads the words: they reach the program as they are.
 ///
-/// A command is a process group of its own, with nothing to read from, and an environment that has of
-/// ours only `PATH`, `HOME`, `LANG` and `TZ`, beside what the task gives and `TASKLOCK_TASK`,
+/// A command is a process group of its own, with nothing to read from unless it is
+/// [given something](ShellCommand::stdin), and an environment that has of
+/// ours only `PATH`, `HOME`, `LANG` and `TZ`, beside what the list and the task give and `TASKLOCK_TASK`,
 /// `TASKLOCK_RUN_ID`, `TASKLOCK_FIRE_TIME` and `TASKLOCK_FENCING_TOKEN`. When its run is to end, the
 /// group gets `SIGTERM`, and `SIGKILL` after the [grace](Shell::grace); what a command leaves behind in
 /// its group when it ends is killed too. A process that makes a session of its own leaves the group,
@@ -71,6 +74,18 @@ pub struct ShellParameters {
     /// Names and values for its environment.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+}
+
+#[cfg(feature = "standalone")]
+impl ShellParameters {
+    /// The command of that name, and nothing beside.
+    pub(crate) fn of(command: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
 }
 
 impl Shell {
@@ -117,7 +132,11 @@ impl Kind for Shell {
 
     async fn run(&self, ctx: RunContext, parameters: ShellParameters) -> TaskResult {
         let name = &parameters.command;
-        let mut command = self.command(name)?.prepare(&parameters, &ctx);
+        let listed = self.command(name)?;
+        let prepared = listed.prepare(&parameters, &ctx);
+        let mut command = prepared.map_err(|why| {
+            TaskError::new(format!("the command {name} cannot be started: {why}"))
+        })?;
         let mut child = command.spawn().map_err(|e| {
             let program = command.as_std().get_program().to_string_lossy();
             TaskError::permanent(format!(
@@ -126,7 +145,7 @@ impl Kind for Shell {
         })?;
         let group = Group::of(&child);
         let grace = self.grace.unwrap_or(Duration::from_secs(3));
-        let (status, last_words) = follow(&ctx, &mut child, group, grace).await?;
+        let (status, last_words) = follow(&ctx, &mut child, (group, grace), listed).await?;
         let asked = match ctx.cancel_reason() {
             Some(_) => " after it was asked to end",
             None => "",
@@ -136,7 +155,7 @@ impl Kind for Shell {
             false => format!(": {last_words}"),
         };
         match status {
-            Some(status) if status.success() && asked.is_empty() => Ok(()),
+            Some(status) if listed.is_success(status.code()) && asked.is_empty() => Ok(()),
             Some(status) => Err(TaskError::new(format!(
                 "the command {name} {}{asked}{said}",
                 in_words(status)
@@ -153,16 +172,22 @@ impl Kind for Shell {
 async fn follow(
     ctx: &RunContext,
     child: &mut Child,
-    mut group: Group,
-    grace: Duration,
+    (mut group, grace): (Group, Duration),
+    listed: &ShellCommand,
 ) -> Result<(Option<ExitStatus>, String), TaskError> {
-    let mut out = Output::new("stdout");
-    let mut err = Output::new("stderr");
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let mut out = Output::new("stdout", listed.kept());
+    let mut err = Output::new("stderr", listed.kept());
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut status = None;
     {
         // Polled here and not apart, so that its lines belong to the run.
-        let mut reading = pin!(async { tokio::join!(out.read_all(stdout), err.read_all(stderr)) });
+        let mut reading = pin!(async {
+            tokio::join!(
+                out.read_all(stdout),
+                err.read_all(stderr),
+                feed(stdin, listed.input())
+            )
+        });
         let mut has_read = false;
         let mut has_asked = false;
         let mut patience = pin!(async {
@@ -199,6 +224,13 @@ async fn follow(
     out.finish();
     err.finish();
     Ok((status, err.last_line()))
+}
+
+/// Gives a command what it reads. That it reads less is its own business.
+async fn feed(stdin: Option<ChildStdin>, input: Option<Arc<str>>) {
+    if let (Some(mut stdin), Some(input)) = (stdin, input) {
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
 }
 
 /// How a process ended.

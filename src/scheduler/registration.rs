@@ -29,7 +29,7 @@ impl Engine {
     }
 
     /// What is here has changed, so that other tasks defined at run time may be run here.
-    fn look_at_stored(&self) {
+    pub(crate) fn look_at_stored(&self) {
         #[cfg(feature = "dynamic")]
         self.stored.nudged.notify_one();
     }
@@ -104,14 +104,28 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds a task defined at run time, or puts it in the place of the one that has its name.
+    /// Adds a task of code, or puts it in the place of the one of code that has its name.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(crate) fn register_again(self: &Arc<Self>, task: Arc<dyn Task>) -> Result<()> {
+        let entries = self.read(task.clone())?;
+        let name = entries.first().map(|entry| entry.name.clone());
+        match name.and_then(|name| self.registry.kind(name.as_str())) {
+            Some(None) => self.put(entries),
+            // One of the store gives way.
+            _ => self.register(task),
+        }
+    }
+
+    /// Adds a task, or puts it in the place of the one that has its name, if both are of code or both
+    /// are defined at run time.
     #[cfg(feature = "dynamic")]
     pub(crate) fn put(self: &Arc<Self>, entries: Vec<Entry>) -> Result<()> {
         let Some(entry) = entries.first() else {
             return Ok(());
         };
         let name = entry.name.as_str();
-        if !matches!(self.registry.kind(name), Some(Some(_))) {
+        let before = self.registry.kind(name);
+        if before.is_none_or(|kind| kind.is_some() != entry.kind.is_some()) {
             return self.add(entries);
         }
         self.announce_registered(entry, next_fire(entry));

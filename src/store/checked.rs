@@ -17,7 +17,7 @@ const LONGEST_DESCRIPTION: usize = 4 * 1024;
 
 impl StoredTask {
     /// Checks all of it, as at a registration; the zone is `zone` if it has none.
-    pub(super) fn check(&self, zone: Tz, now: DateTime<Utc>) -> Result<()> {
+    pub(crate) fn check(&self, zone: Tz, now: DateTime<Utc>) -> Result<()> {
         let name: TaskName = self.name.parse()?;
         self.check_parts(zone, now)
             .map_err(|e| e.context(format_args!("task {name}")))

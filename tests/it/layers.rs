@@ -52,7 +52,16 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("testing", &[DOMAIN, CONTRACTS]),
     ("scheduler", &[DOMAIN, CONTRACTS]),
     ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
+    ("config", &[DOMAIN, CONTRACTS, &["kinds"]]),
     ("cli", &[DOMAIN, CONTRACTS, &["scheduler"]]),
+    (
+        "cli/standalone",
+        &[
+            DOMAIN,
+            CONTRACTS,
+            &["scheduler", "kinds", "metrics", "admin", "config", "cli"],
+        ],
+    ),
     ("tokio_cron", &[DOMAIN, CONTRACTS, &["scheduler"]]),
     // A crate of its own, which sees what everybody sees.
     ("bin", &[]),

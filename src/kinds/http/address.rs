@@ -39,6 +39,16 @@ impl Address {
         Ok(address)
     }
 
+    /// An address without its query and its fragment.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(super) fn path_of(text: &str) -> Result<Self> {
+        let mut address =
+            Self::read(text).map_err(|text| Error::new(ErrorKind::InvalidConfig, text))?;
+        address.0.set_query(None);
+        address.0.set_fragment(None);
+        Ok(address)
+    }
+
     /// What a redirect means here.
     pub(super) fn join(&self, location: &str) -> Result<Self, String> {
         let shown: String = location.chars().take(200).collect();

@@ -129,6 +129,13 @@ impl Request {
         })
     }
 
+    /// Whether a task may set a header of that name.
+    #[cfg(all(feature = "standalone", unix))]
+    pub(super) fn is_header(name: &str) -> bool {
+        let key = name.parse::<HeaderName>();
+        key.is_ok_and(|key| !OURS.contains(&key.as_str()))
+    }
+
     /// What is sent on after a redirect of that status; less to another server.
     pub(super) fn redirected(self, status: StatusCode, is_same_server: bool) -> Self {
         let keeps = matches!(

@@ -1,6 +1,6 @@
 //! One command of the list, and what a task may add to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use tokio::process::Command;
 
+use crate::kinds::secret_file;
 use crate::kinds::shell::ShellParameters;
+use crate::kinds::shell::output::KEPT;
 use crate::task::RunContext;
 
 /// What of our environment a command sees.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 /// The longest word and the longest value, in bytes.
 const LONGEST_WORD: usize = 8 * 1024;
+/// The most that may be kept of an output's beginning, and of its end.
+const MOST_KEPT: usize = 1024 * 1024;
 
 type Rule = dyn Fn(&str) -> bool + Send + Sync;
 
@@ -27,7 +31,14 @@ pub struct ShellCommand {
     rule: Arc<Rule>,
     environment: BTreeSet<String>,
     inherited: Vec<String>,
+    variables: BTreeMap<String, String>,
+    variable_files: BTreeMap<String, PathBuf>,
+    environment_file: Option<PathBuf>,
     directory: Option<PathBuf>,
+    user: Option<(u32, u32)>,
+    stdin: Option<Arc<str>>,
+    success: BTreeSet<i32>,
+    output_limit: usize,
 }
 
 impl ShellCommand {
@@ -43,7 +54,14 @@ impl ShellCommand {
             rule: Arc::new(|word| !word.starts_with('-')),
             environment: BTreeSet::new(),
             inherited: INHERITED.map(Into::into).into(),
+            variables: BTreeMap::new(),
+            variable_files: BTreeMap::new(),
+            environment_file: None,
             directory: None,
+            user: None,
+            stdin: None,
+            success: BTreeSet::from([0]),
+            output_limit: KEPT,
         }
     }
 
@@ -88,11 +106,81 @@ impl ShellCommand {
         self
     }
 
+    /// It has this value in its environment. What a task sets goes before it.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// It has in its environment what this file says when it is started, without the end of its last
+    /// line: for secrets. A run whose file cannot be read fails.
+    #[must_use]
+    pub fn variable_from_file(
+        mut self,
+        name: impl Into<String>,
+        path: impl Into<PathBuf>,
+    ) -> Self {
+        self.variable_files.insert(name.into(), path.into());
+        self
+    }
+
+    /// It has in its environment what this file of lines `NAME=value` says when it is started. Empty
+    /// lines and those that start with `#` are left out; quotes around a value are taken off. A run whose
+    /// file cannot be read fails.
+    #[must_use]
+    pub fn environment_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.environment_file = Some(path.into());
+        self
+    }
+
     /// It runs there. Default: where we do.
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self
+    }
+
+    /// It runs as this user and this group, by their numbers, and in no other group. Default: as who we
+    /// are; another one needs the right to become it.
+    #[must_use]
+    pub fn user(mut self, user: u32, group: u32) -> Self {
+        self.user = Some((user, group));
+        self
+    }
+
+    /// It reads this. Default: nothing.
+    #[must_use]
+    pub fn stdin(mut self, text: impl Into<Arc<str>>) -> Self {
+        self.stdin = Some(text.into());
+        self
+    }
+
+    /// The exit codes that are successes. Default: 0.
+    #[must_use]
+    pub fn success(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.success = codes.into_iter().collect();
+        self
+    }
+
+    /// So much is kept of the beginning of each of its two outputs, and so much of the end. Default:
+    /// 16 KiB; at most 1 MiB.
+    #[must_use]
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes.min(MOST_KEPT);
+        self
+    }
+
+    pub(super) fn is_success(&self, code: Option<i32>) -> bool {
+        code.is_some_and(|code| self.success.contains(&code))
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        self.output_limit
+    }
+
+    pub(super) fn input(&self) -> Option<Arc<str>> {
+        self.stdin.clone()
     }
 
     /// Says what a task must not add.
@@ -130,14 +218,21 @@ impl ShellCommand {
     }
 
     /// The command, ready to be started. What a task adds was checked.
-    pub(super) fn prepare(&self, parameters: &ShellParameters, ctx: &RunContext) -> Command {
+    pub(super) fn prepare(
+        &self,
+        parameters: &ShellParameters,
+        ctx: &RunContext,
+    ) -> Result<Command, String> {
         let program = self.words.first().map(String::as_str).unwrap_or_default();
         let mut command = Command::new(program);
         command
             .args(self.words.iter().skip(1))
             .args(&parameters.arguments)
             .env_clear()
-            .stdin(Stdio::null())
+            .stdin(match self.stdin {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -146,6 +241,13 @@ impl ShellCommand {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
+        }
+        command.envs(&self.variables);
+        if let Some(path) = &self.environment_file {
+            command.envs(secret_file::variables(path)?);
+        }
+        for (name, path) in &self.variable_files {
+            command.env(name, secret_file::value(path)?);
         }
         command
             .envs(&parameters.environment)
@@ -159,7 +261,12 @@ impl ShellCommand {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        command
+        if let Some((user, group)) = self.user
+            && user != rustix::process::geteuid().as_raw()
+        {
+            command.uid(user).gid(group);
+        }
+        Ok(command)
     }
 }
 
@@ -182,6 +289,7 @@ impl fmt::Debug for ShellCommand {
             .field("most_arguments", &self.most_arguments)
             .field("environment", &self.environment)
             .field("directory", &self.directory)
+            .field("user", &self.user)
             .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tracing::info;
 
-/// So much of the beginning is told as it comes, and so much of the end once it is over.
-const KEPT: usize = 16 * 1024;
+/// So much of the beginning is told as it comes, and so much of the end once it is over, unless the
+/// command says otherwise.
+pub(super) const KEPT: usize = 16 * 1024;
 /// A longer line is told in parts.
 const LONGEST_LINE: usize = 2 * 1024;
 /// So much of the last line is in the error of a run.
@@ -16,6 +17,8 @@ const LAST_LINE: usize = 200;
 #[derive(Debug)]
 pub(super) struct Output {
     stream: &'static str,
+    /// So much of the beginning is told, and so much of the end.
+    kept: usize,
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
     /// How much has been told.
@@ -28,9 +31,10 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(stream: &'static str) -> Self {
+    pub(super) fn new(stream: &'static str, kept: usize) -> Self {
         Self {
             stream,
+            kept,
             line: Vec::new(),
             told: 0,
             tail: VecDeque::new(),
@@ -50,8 +54,8 @@ impl Output {
     }
 
     fn take(&mut self, mut bytes: &[u8]) {
-        while self.told < KEPT && !bytes.is_empty() {
-            let room = (KEPT - self.told).min(LONGEST_LINE.saturating_sub(self.line.len()));
+        while self.told < self.kept && !bytes.is_empty() {
+            let room = (self.kept - self.told).min(LONGEST_LINE.saturating_sub(self.line.len()));
             let room = bytes.get(..room.min(bytes.len())).unwrap_or(bytes);
             let end = room.iter().position(|b| *b == b'\n');
             let (line, rest) = bytes.split_at(end.unwrap_or(room.len()));
@@ -67,10 +71,10 @@ impl Output {
             }
         }
         // Of more than is kept the beginning need not be copied.
-        let skipped = bytes.len().saturating_sub(KEPT);
+        let skipped = bytes.len().saturating_sub(self.kept);
         let kept = bytes.get(skipped..).unwrap_or_default();
         self.tail.extend(kept);
-        let surplus = self.tail.len().saturating_sub(KEPT);
+        let surplus = self.tail.len().saturating_sub(self.kept);
         self.tail.drain(..surplus);
         self.left_out += (skipped + surplus) as u64;
     }
@@ -135,7 +139,7 @@ mod tests {
     use super::*;
 
     fn after(parts: &[&[u8]]) -> Output {
-        let mut output = Output::new("stdout");
+        let mut output = Output::new("stdout", KEPT);
         for part in parts {
             output.take(part);
         }

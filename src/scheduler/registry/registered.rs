@@ -120,14 +120,16 @@ impl Registry {
         }
     }
 
-    /// Puts a task in the place of the one defined at run time that has its name, which goes on there.
-    /// False if there is none. Returns the entries whose place is gone, as there are other parts now.
+    /// Puts a task in the place of the one that has its name and is defined at run time, or is not, as it
+    /// is; that one goes on there. `None` if there is no such one. Returns the entries whose place is gone, as there are other parts now.
     #[cfg(feature = "dynamic")]
     pub(crate) fn replace(&self, mut entries: Vec<Entry>) -> Option<Vec<Arc<Entry>>> {
         let name = entries.first()?.name.clone();
         let mut inner = self.write();
         let old: Vec<_> = inner.of(name.as_str()).cloned().collect();
-        old.first()?.kind.as_ref()?;
+        if old.first()?.kind.is_some() != entries.first()?.kind.is_some() {
+            return None;
+        }
         let place = inner.places.get(&name).copied()?;
         if !old
             .iter()

@@ -1,0 +1,145 @@
+//! A cron of its own: tasks from a file, without code (feature `standalone`, for Unix).
+//!
+//! The binary `tasklock` has these commands. For another one:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use clap::Parser;
+//! use tasklock::cli::standalone;
+//!
+//! #[derive(Parser)]
+//! struct App {
+//!     #[command(subcommand)]
+//!     command: standalone::Command,
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> ExitCode {
+//!     App::parse().command.run().await
+//! }
+//! ```
+
+mod apply;
+mod cron;
+mod doing;
+mod import;
+mod listen;
+mod log;
+mod reload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::cli::service::{self, Files, Patience, State, Stop};
+use crate::cli::status::{Failure, Status};
+use crate::config::Config;
+use crate::time::{Clock, SystemClock};
+
+pub use apply::Apply;
+pub use import::Import;
+
+/// What a cron of its own can do.
+#[derive(Debug, Clone, clap::Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Runs the tasks of a file, in the foreground or as a daemon
+    Start(Start),
+    /// Stops the daemon: no new firings, then waits for its runs
+    Stop(Stop),
+    /// Stops the daemon and starts one; also starts one if there is none
+    Restart(Restart),
+    /// Says whether the daemon is running
+    State(State),
+    /// Saves the tasks of a file in the store that the fleet shares
+    Apply(Apply),
+    /// Makes a file of tasks of a crontab
+    Import(Import),
+}
+
+/// Runs the tasks of a file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Start {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Only say what is wrong with the file, and how many tasks it has
+    #[arg(long, conflicts_with = "daemon")]
+    check: bool,
+    /// In the background: with a log file, detached from the terminal
+    #[arg(short, long)]
+    daemon: bool,
+    #[command(flatten)]
+    files: Files,
+}
+
+/// Stops the daemon, and starts one.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Restart {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    files: Files,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+struct ConfigArg {
+    /// The file of settings and tasks
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "TASKLOCK_CONFIG",
+        default_value = "tasks.toml"
+    )]
+    config: PathBuf,
+}
+
+impl Command {
+    /// Carries it out, within a runtime of tokio with more than one thread.
+    ///
+    /// Exit statuses: 0 done, 1 failed, 2 wrong usage (by clap), 3 not running, 4 refused, 124 timed out.
+    pub async fn run(self) -> ExitCode {
+        super::exit(match self {
+            Command::Start(start) => start.run().await,
+            Command::Stop(stop) => stop.run().await,
+            Command::Restart(restart) => restart.run().await,
+            Command::State(state) => state.run(),
+            Command::Apply(apply) => apply.run().await,
+            Command::Import(import) => import.run(),
+        })
+    }
+}
+
+impl Start {
+    async fn run(self) -> Result<Status, Failure> {
+        // Whoever asks for a daemon hears of a mistake here, and not from a log.
+        let config = self.config.read()?;
+        if self.check {
+            super::say(cron::summary(&self.config.config, &config)?);
+            return Ok(Status::Done);
+        }
+        cron::refuse_without_place(&self.config.config, &config)?;
+        let path = self.config.config.clone();
+        let build = async || cron::Cron::build(path, config).await;
+        service::start(&self.files, self.daemon, build).await
+    }
+}
+
+impl Restart {
+    async fn run(self) -> Result<Status, Failure> {
+        // Before anything is stopped that could not be started again.
+        let config = self.config.read()?;
+        cron::refuse_without_place(&self.config.config, &config)?;
+        let path = self.config.config.clone();
+        let build = async || cron::Cron::build(path, config).await;
+        service::restart(&self.patience, &self.files, build).await
+    }
+}
+
+impl ConfigArg {
+    fn read(&self) -> Result<Config, Failure> {
+        let read = Config::read(&self.config, SystemClock.now());
+        read.map_err(|faults| Failure::failed(faults.to_string()))
+    }
+}

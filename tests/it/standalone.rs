@@ -1,0 +1,12 @@
+//! `tasklock start --config`: a cron of its own, as its operators meet it.
+
+mod apply;
+mod daemon;
+mod file;
+mod fleet;
+mod host;
+mod import;
+mod ops;
+mod reload;
+mod secrets;
+mod supervisor;
