@@ -28,7 +28,16 @@ pub struct BaseTask {
     timeout: Duration,
     // None for the default: it is large, and most tasks have it.
     policy: Option<Box<Policy>>,
+    // None for one that says nothing.
+    about: Option<Box<About>>,
     body: Box<Body>,
+}
+
+/// What people are told of a task.
+#[derive(Debug, Default)]
+struct About {
+    description: String,
+    tags: Vec<&'static str>,
 }
 
 impl BaseTask {
@@ -48,6 +57,7 @@ impl BaseTask {
             spec: spec.into().into(),
             timeout,
             policy: None,
+            about: None,
             body: Box::new(move |ctx| Box::pin(body(ctx))),
         }
     }
@@ -56,6 +66,20 @@ impl BaseTask {
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(Box::new(policy));
+        self
+    }
+
+    /// The same task with a word on what it is for.
+    #[must_use]
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.about.get_or_insert_default().description = text.into();
+        self
+    }
+
+    /// The same task with one more word by which people find it.
+    #[must_use]
+    pub fn tag(mut self, tag: &'static str) -> Self {
+        self.about.get_or_insert_default().tags.push(tag);
         self
     }
 }
@@ -87,6 +111,14 @@ impl Task for BaseTask {
 
     fn policy(&self) -> Policy {
         self.policy.as_deref().cloned().unwrap_or_default()
+    }
+
+    fn description(&self) -> &str {
+        self.about.as_ref().map_or("", |about| &about.description)
+    }
+
+    fn tags(&self) -> &[&str] {
+        self.about.as_ref().map_or(&[], |about| &about.tags)
     }
 
     async fn run(&self, ctx: RunContext) -> TaskResult {

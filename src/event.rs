@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::control::{Answer, By, Drift, Instance};
 use crate::error::Error;
@@ -382,7 +384,6 @@ macro_rules! words {
             }
 
             /// What a word stands for.
-            #[allow(dead_code)] // not all of them are read
             pub(crate) fn from_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == word)
             }
@@ -391,6 +392,25 @@ macro_rules! words {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(self.as_str())
+            }
+        }
+
+        /// The word.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(from)?;
+                $name::from_word(&word).ok_or_else(|| {
+                    let shown: String = word.chars().take(40).collect();
+                    let known = $name::ALL.iter().map(|known| known.as_str());
+                    let known: Vec<&str> = known.collect();
+                    D::Error::custom(format_args!("{shown:?} is none of {}", known.join(", ")))
+                })
             }
         }
     };

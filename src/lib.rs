@@ -4,6 +4,10 @@
 #[cfg(feature = "admin")]
 pub mod admin;
 mod base_task;
+#[cfg(any(feature = "admin", feature = "cli"))]
+#[cfg_attr(not(all(feature = "admin", feature = "cli")), allow(dead_code))]
+#[allow(unused_imports)] // of one surface or the other
+mod board;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(all(feature = "standalone", unix))]

@@ -18,6 +18,8 @@ mod pool;
 mod registration;
 mod registry;
 mod releases;
+#[cfg(any(feature = "admin", feature = "cli"))]
+mod shown;
 mod shutdown;
 mod slot;
 mod spread;

@@ -84,6 +84,16 @@ pub trait Task: Send + Sync + 'static {
         Policy::default()
     }
 
+    /// What the task is for, for people. Default: nothing.
+    fn description(&self) -> &str {
+        ""
+    }
+
+    /// Words by which people find it among others: `["billing"]`. Default: none.
+    fn tags(&self) -> &[&str] {
+        &[]
+    }
+
     /// Does the work of one firing.
     ///
     /// # Cancellation

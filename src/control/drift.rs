@@ -86,6 +86,10 @@ mod tests {
             spec: format!("spec {schedule}"),
             schedule: (*schedule).to_owned(),
             policy: (*policy).to_owned(),
+            timezone: None,
+            timeout: None,
+            kind: None,
+            settings: None,
         };
         Instance {
             id: id.to_owned(),

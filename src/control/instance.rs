@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use chrono_tz::Tz;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::control::shelf::{ms, text};
-use crate::task::{RunId, TaskName};
+use crate::control::shelf::{ms, text, text_option};
+use crate::task::{Policy, RunId, TaskName};
 
 /// So many tasks of an instance are in its record at most.
 pub(crate) const MOST_TASKS: usize = 500;
@@ -91,6 +92,18 @@ pub struct TaskFacts {
     pub schedule: String,
     /// The same wherever its policy and timeout are, among instances of one version of this crate.
     pub policy: String,
+    /// The zone that its spec is read in, if the instance says so.
+    #[serde(with = "text_option", default)]
+    pub timezone: Option<Tz>,
+    /// How long a run may take, if the instance says so.
+    #[serde(with = "duration_option", rename = "timeout_ms", default)]
+    pub timeout: Option<Duration>,
+    /// The kind of one that is defined at run time.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// How it behaves, if the instance says so in a way that is known here.
+    #[serde(deserialize_with = "known", default)]
+    pub settings: Option<Policy>,
 }
 
 impl Instance {
@@ -117,9 +130,39 @@ impl Instance {
         is_label(&self.id)
             && [&self.host, &self.version].into_iter().all(is_line)
             && self.application.iter().all(is_line)
-            && self
-                .tasks
-                .iter()
-                .all(|task| is_line(&task.spec) && is_line(&task.schedule) && is_line(&task.policy))
+            && self.tasks.iter().all(|task| {
+                let others = task.kind.iter();
+                let mut texts = [&task.spec, &task.schedule, &task.policy]
+                    .into_iter()
+                    .chain(others);
+                texts.all(is_line)
+            })
+    }
+}
+
+/// Settings that this version knows. Those of a later one are no reason to pass over the record.
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(from)?;
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
+}
+
+/// Durations in milliseconds, which may be missing.
+mod duration_option {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(d: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+        let ms = |d: &Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        match d {
+            Some(d) => s.serialize_some(&ms(d)),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(d)?.map(Duration::from_millis))
     }
 }

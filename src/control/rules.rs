@@ -332,6 +332,14 @@ impl Rules {
         own.or_else(|| self.all.as_ref().filter(holds))
     }
 
+    /// When the last pause of `task` has ended, its own or that of all, as far as that is kept.
+    #[cfg(any(feature = "admin", feature = "cli"))]
+    pub(crate) fn ended_pause_of(&self, task: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let pauses = self.pauses.get(task).into_iter().chain(&self.all);
+        let ends = pauses.map(|pause| pause.until).filter(|end| *end <= now);
+        ends.max()
+    }
+
     /// Which fire times of `task` are skipped.
     pub fn skip_of(&self, task: &str) -> Option<&Skip> {
         self.skips.get(task)

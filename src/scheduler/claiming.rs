@@ -23,6 +23,7 @@ mod claim;
 mod give_back;
 mod holder;
 mod line;
+mod request;
 mod startup;
 
 pub(crate) use after::plan_next;

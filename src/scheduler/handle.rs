@@ -30,6 +30,11 @@ impl SchedulerHandle {
         Self { engine }
     }
 
+    #[cfg(any(feature = "admin", feature = "cli"))]
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// What the scheduler is doing.
     pub fn state(&self) -> SchedulerState {
         self.engine.state()

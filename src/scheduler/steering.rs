@@ -36,6 +36,8 @@ use crate::scheduler::registry::Entry;
 use crate::task::{RunControl, RunId, TaskName};
 
 pub(crate) use following::{read_rules, run};
+#[cfg(any(feature = "admin", feature = "cli"))]
+pub(crate) use record::own as own_record;
 
 /// How long the store may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -50,10 +50,15 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("metrics", &[DOMAIN, CONTRACTS]),
     ("store", &[DOMAIN, CONTRACTS]),
     ("testing", &[DOMAIN, CONTRACTS]),
-    ("scheduler", &[DOMAIN, CONTRACTS]),
-    ("admin", &[DOMAIN, CONTRACTS, &["scheduler", "metrics"]]),
+    // What people look at: made of contracts, filled by the engine, shown by surfaces.
+    ("board", &[DOMAIN, CONTRACTS]),
+    ("scheduler", &[DOMAIN, CONTRACTS, &["board"]]),
+    (
+        "admin",
+        &[DOMAIN, CONTRACTS, &["board", "scheduler", "metrics"]],
+    ),
     ("config", &[DOMAIN, CONTRACTS, &["kinds"]]),
-    ("cli", &[DOMAIN, CONTRACTS, &["scheduler"]]),
+    ("cli", &[DOMAIN, CONTRACTS, &["board", "scheduler"]]),
     (
         "cli/standalone",
         &[

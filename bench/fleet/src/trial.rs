@@ -190,6 +190,8 @@ impl Seen {
                 put(key, value.clone());
             }
         }
+        let of_rounds = self.ours.of_rounds.iter().map(|r| round(r.p99()));
+        put("p99_of_rounds_ms", of_rounds.collect::<Vec<_>>().into());
         put(
             "cpu_us_per_firing",
             self.per_firing(self.cpu_s * 1e6).into(),

@@ -1,5 +1,6 @@
 //! Firings that are claimed together.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +13,13 @@ use crate::scheduler::SchedulerState;
 use crate::scheduler::claiming::claim::{claim, next_lane, taken};
 use crate::scheduler::claiming::give_back::{FIRST_RETRY, LAST_RETRY, take_back};
 use crate::scheduler::claiming::line::{Firing, announce_failure, run_locally, settle};
+use crate::scheduler::claiming::request::{AT_ONCE, Request, UNDER_WAY};
 use crate::scheduler::claiming::{after, holder, startup};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::firing;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::slot::Hold;
 use crate::task::{OnStoreDown, TaskName};
-
-/// How many firings are claimed in one request: so many that a store that answers late is asked for
-/// all of them in time, and not so many that one that is slow is given up.
-const AT_ONCE: usize = 1024;
 
 /// Firings of different tasks that came due together, and are claimed together until each is
 /// settled.
@@ -41,6 +39,20 @@ pub(super) struct Open {
     pub(super) is_ambiguous: bool,
     /// Another instance goes first: what it has taken is read before anything is claimed.
     looks_first: bool,
+}
+
+/// Claims of `due`, so many at a time. Each is sent when it is taken, unless it is the only one.
+fn requests(engine: &Arc<Engine>, due: Vec<Open>) -> impl Iterator<Item = Request> {
+    let is_only_one = due.len() <= AT_ONCE;
+    let mut due = due.into_iter().peekable();
+    std::iter::from_fn(move || {
+        due.peek()?;
+        let asked = due.by_ref().take(AT_ONCE).collect();
+        Some(match is_only_one {
+            true => Request::new(engine, asked),
+            false => Request::send(engine, asked),
+        })
+    })
 }
 
 impl<'a> Batch<'a> {
@@ -94,13 +106,12 @@ impl<'a> Batch<'a> {
         let due = self.look_first(due, sent_at).await;
         let count = due.len();
         let mut has_answered = false;
-        let mut due = due.into_iter().peekable();
-        while due.peek().is_some() {
-            let asked: Vec<Open> = due.by_ref().take(AT_ONCE).collect();
-            let claims: Vec<Claim> = asked.iter().map(|open| open.claim.clone()).collect();
-            let sent_at = clock.monotonic();
-            let answers = self.engine.lock.acquire_all(&claims).await;
-            for (open, answer) in asked.into_iter().zip(answers) {
+        let mut requests = requests(self.engine, due);
+        let mut under_way: VecDeque<Request> = requests.by_ref().take(UNDER_WAY).collect();
+        while let Some(request) = under_way.pop_front() {
+            let (answers, sent_at) = request.answered().await;
+            under_way.extend(requests.next());
+            for (open, answer) in answers {
                 has_answered |= answer.is_ok();
                 if let Some(open) = self.take_answer(open, answer, sent_at) {
                     self.open.push(open);

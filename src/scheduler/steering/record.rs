@@ -130,6 +130,12 @@ impl Record {
     }
 }
 
+/// What this instance would say of itself now.
+#[cfg(any(feature = "admin", feature = "cli"))]
+pub(crate) fn own(engine: &Engine) -> Instance {
+    Record::new(engine).instance(engine, Version::default())
+}
+
 /// What each task is, in short.
 fn tasks(entries: &[Arc<Entry>]) -> Vec<TaskFacts> {
     // Many tasks have one policy.
@@ -150,6 +156,10 @@ fn tasks(entries: &[Arc<Entry>]) -> Vec<TaskFacts> {
                 spec: spec.take(LONGEST_SPEC).collect(),
                 schedule: entry.fingerprint.to_string(),
                 policy: policy.clone(),
+                timezone: Some(entry.schedule.timezone()),
+                timeout: Some(entry.timeout),
+                kind: entry.kind.as_deref().map(str::to_owned),
+                settings: Some((*entry.policy).clone()),
             }
         });
     facts.collect()
