@@ -33,6 +33,7 @@ mod fleet;
 mod format;
 #[cfg(unix)]
 mod pid_file;
+mod scheduled;
 #[cfg(unix)]
 mod service;
 mod specs;
@@ -58,6 +59,7 @@ use verbs::Circumstances;
 
 #[cfg(any(feature = "redis", feature = "http"))]
 pub use fleet::Place;
+pub use scheduled::scheduled;
 #[cfg(unix)]
 pub use service::{Restart, Start, State, Stop};
 pub use verb::Verb;
@@ -85,6 +87,15 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it fires tasks, and is to log what they do. The others answer people, who want to read nothing else.
+    pub fn fires(&self) -> bool {
+        #[cfg(unix)]
+        let fires = matches!(self, Command::Start(_) | Command::Restart(_));
+        #[cfg(not(unix))]
+        let fires = false;
+        fires
+    }
+
     /// Carries it out. `build` makes the scheduler with its tasks, not started; it is called if the
     /// command needs one. All but `start` and `restart` leave it so: they act through its stores.
     ///

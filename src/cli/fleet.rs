@@ -67,17 +67,8 @@ pub(crate) trait Fleet: Send + Sync {
     /// Has it do something.
     async fn act(&self, act: &Act, by: &By) -> Result<Done, Failure>;
 
-    /// What is asked, in words. Without secrets.
-    fn describe(&self) -> String;
-
     /// One task. Whoever mistyped it is told of those whose names are like it.
-    async fn task(&self, name: &str) -> Result<Task, Failure> {
-        let tasks = self.tasks().await?;
-        match tasks.iter().find(|task| task.name == name) {
-            Some(task) => Ok(task.clone()),
-            None => Err(no_such_task(name, &tasks)),
-        }
-    }
+    async fn task(&self, name: &str) -> Result<Task, Failure>;
 }
 
 /// Which runs are asked for.
@@ -202,46 +193,4 @@ impl Act {
             Act::Cancel { .. } | Act::Drain { .. } | Act::Undrain { .. } => None,
         }
     }
-}
-
-/// That there is no such task, and which ones are like it.
-fn no_such_task(name: &str, tasks: &[Task]) -> Failure {
-    let short: String = name.chars().take(128).collect();
-    if tasks.is_empty() {
-        return Failure::not_found(format!(
-            "no task {short:?} is known: no instance is up that has one"
-        ));
-    }
-    let mut like: Vec<(usize, &str)> = tasks
-        .iter()
-        .map(|task| (unlike(&short, &task.name), task.name.as_str()))
-        .filter(|(unlike, _)| *unlike <= short.len() / 3 + 1)
-        .collect();
-    like.sort_unstable();
-    let hint = match like.first() {
-        Some((_, name)) => format!("did you mean {name}?"),
-        None => "list shows those that there are".to_owned(),
-    };
-    Failure::not_found(format!("no task {short:?} is known; {hint}"))
-}
-
-/// How many letters have to change, none for one that contains the other.
-fn unlike(a: &str, b: &str) -> usize {
-    if !a.is_empty() && b.contains(a) {
-        return 0;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(x != *y)).min(left + 1).min(above + 1);
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }

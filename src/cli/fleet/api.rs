@@ -164,13 +164,10 @@ impl Api {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         while items.len() < most {
-            let mut address = url::form_urlencoded::Serializer::new(String::new());
-            address.extend_pairs(query);
-            address.append_pair("limit", &(most - items.len()).min(PAGE).to_string());
-            if let Some(cursor) = &cursor {
-                address.append_pair("cursor", cursor);
-            }
-            let page: Page<T> = self.get(&format!("{path}?{}", address.finish())).await?;
+            let mut all = query.to_vec();
+            all.push(("limit", (most - items.len()).min(PAGE).to_string()));
+            all.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let page: Page<T> = self.get(&with_query(path, &all)).await?;
             let is_empty = page.items.is_empty();
             items.extend(page.items);
             cursor = page.next_cursor;
@@ -287,9 +284,8 @@ impl Fleet for Api {
     }
 
     async fn why(&self, task: &str, at: DateTime<Utc>) -> Result<Why, Failure> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("at", &when::instant(at));
-        self.get(&format!("api/v1/tasks/{}/why?{}", part(task), query.finish())).await
+        let path = format!("api/v1/tasks/{}/why", part(task));
+        self.get(&with_query(&path, &[("at", when::instant(at))])).await
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>, Failure> {
@@ -444,10 +440,6 @@ impl Fleet for Api {
             }
         }
     }
-
-    fn describe(&self) -> String {
-        self.base.to_string()
-    }
 }
 
 impl fmt::Debug for Api {
@@ -460,6 +452,13 @@ fn set(body: &mut Value, name: &str, value: Value) {
     if let Some(body) = body.as_object_mut() {
         body.insert(name.to_owned(), value);
     }
+}
+
+/// A path with a query behind it.
+fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    text.extend_pairs(query);
+    format!("{path}?{}", text.finish())
 }
 
 /// A name as a part of a path.

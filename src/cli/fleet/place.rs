@@ -85,20 +85,6 @@ impl Place {
         ))
     }
 
-    /// Whether anybody has said where it is.
-    pub(crate) fn is_said(&self) -> bool {
-        let mut is_said = variable("TASKLOCK_REDIS").or(variable("TASKLOCK_URL")).is_some();
-        #[cfg(feature = "redis")]
-        {
-            is_said |= self.redis.is_some() || self.redis_file.is_some();
-        }
-        #[cfg(feature = "http")]
-        {
-            is_said |= self.url.is_some();
-        }
-        is_said
-    }
-
     #[cfg(feature = "redis")]
     fn redis_address(&self) -> Result<Option<String>, Failure> {
         if let Some(path) = &self.redis_file {

@@ -220,6 +220,14 @@ impl Fleet for Stores {
         Ok(self.look().await?.tasks().cloned().collect())
     }
 
+    async fn task(&self, name: &str) -> Result<Task, Failure> {
+        let snapshot = self.look().await?;
+        match snapshot.entry(name) {
+            Some(entry) => Ok(entry.task.clone()),
+            None => Err(no_such_task(name, &snapshot)),
+        }
+    }
+
     async fn fires(
         &self,
         task: &str,
@@ -473,19 +481,23 @@ impl Fleet for Stores {
             }
         }
     }
-
-    fn describe(&self) -> String {
-        match &self.board.parts().lock {
-            Some(lock) => lock.describe(),
-            None => "no store".to_owned(),
-        }
-    }
 }
 
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stores").finish_non_exhaustive()
     }
+}
+
+/// That there is no such task, and which one is like it.
+fn no_such_task(name: &str, snapshot: &Snapshot) -> Failure {
+    let short: String = name.chars().take(TaskName::MAX_LEN).collect();
+    let hint = match (snapshot.similar(&short).first(), snapshot.entries.is_empty()) {
+        (Some(like), _) => format!("did you mean {like}?"),
+        (None, true) => "no instance is up that has one".to_owned(),
+        (None, false) => "list shows those that there are".to_owned(),
+    };
+    Failure::not_found(format!("no task {short:?} is known: {hint}"))
 }
 
 /// What instances say of themselves that somebody should know.
