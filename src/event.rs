@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::control::{Answer, By, Drift, Instance};
+use crate::control::{Answer, AuditEntry, By, Drift, Instance};
 use crate::error::Error;
 use crate::history::TaskCounters;
 use crate::lock::{ClockOffset, Diagnosis, FencingToken};
@@ -285,6 +285,17 @@ pub enum Event {
         /// How long it did not.
         down_for: Duration,
     },
+    /// A store beside the lock's did not answer one request, or refused it. Announced each time.
+    StoreFailed {
+        /// What for.
+        operation: StoreOperation,
+    },
+    /// Somebody asks for something by [`SchedulerHandle::control`](crate::SchedulerHandle::control) of
+    /// this instance, or gives it up as nobody took it. It is in the audit trail next.
+    ActAsked {
+        /// What was asked for.
+        entry: Arc<AuditEntry>,
+    },
     /// What the history counts of some tasks, over all instances and their lives. Told again every
     /// few seconds while there is a history.
     Counted {
@@ -499,6 +510,20 @@ words! {
         Renew = "renew",
         /// To end a lease.
         Release = "release",
+    }
+}
+
+words! {
+    /// What a store beside the lock's is asked for.
+    StoreOperation {
+        /// To follow the fleet, and to answer its commands.
+        Fleet = "fleet",
+        /// To read the tasks that are defined at run time.
+        Tasks = "tasks",
+        /// To keep what was run.
+        HistoryWrite = "history_write",
+        /// To tell what is counted, and to find runs whose instances are gone.
+        HistoryRead = "history_read",
     }
 }
 

@@ -54,7 +54,7 @@ pub use control::{
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
     Decision, Event, Ignored, LeaseLoss, LockOperation, LockResults, Observer, Outcome, RecordKind,
-    RunFacts, RunRequest, Trigger,
+    RunFacts, RunRequest, StoreOperation, Trigger,
 };
 #[cfg(feature = "redis")]
 pub use fleet::RedisFleet;

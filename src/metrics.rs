@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
+use crate::control::{Answer, AuditResult};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, LockOperation, LockResults, Observer};
 use crate::time::{Clock, SystemClock};
 
 use families::{Families, seconds};
+use numbers::Bounds;
 use tasks::Tasks;
 
 /// Keeps metrics of one scheduler, for Prometheus.
@@ -42,6 +44,9 @@ use tasks::Tasks;
 pub struct Metrics {
     inner: Arc<Inner>,
 }
+
+/// So many buckets a histogram may have.
+const MOST_BUCKETS: usize = 100;
 
 struct Inner {
     registry: Registry,
@@ -101,6 +106,43 @@ impl Metrics {
         self
     }
 
+    /// The upper bounds of the buckets of `task_duration_seconds`, in seconds. Default: from 10 ms to
+    /// 4 h. To be set before tasks are registered; it is about all clones.
+    ///
+    /// A bucket is a series of each task. None at all leaves the sum and the count.
+    ///
+    /// ```
+    /// let metrics = tasklock::Metrics::new()?.with_duration_buckets(&[1.0, 60.0, 3600.0])?;
+    /// # Ok::<(), tasklock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidConfig`] for bounds that are not finite or do not rise, and for more than
+    /// 100.
+    pub fn with_duration_buckets(self, bounds: &[f64]) -> Result<Self> {
+        let bounds = checked("task_duration_seconds", bounds)?;
+        self.inner.tasks.bound(|all| Bounds {
+            duration: bounds,
+            ..all
+        });
+        Ok(self)
+    }
+
+    /// The same of `task_start_delay_seconds`. Default: from 1 ms to 5 min.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_duration_buckets`](Self::with_duration_buckets).
+    pub fn with_start_delay_buckets(self, bounds: &[f64]) -> Result<Self> {
+        let bounds = checked("task_start_delay_seconds", bounds)?;
+        self.inner.tasks.bound(|all| Bounds {
+            start_delay: bounds,
+            ..all
+        });
+        Ok(self)
+    }
+
     /// The registry that the metrics are in.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
@@ -125,6 +167,19 @@ impl Metrics {
         })?;
         Ok(with_canonical_infinity(text))
     }
+}
+
+/// Bounds that buckets can have.
+fn checked(metric: &str, bounds: &[f64]) -> Result<Arc<[f64]>> {
+    let rises = bounds.iter().zip(bounds.iter().skip(1)).all(|(a, b)| a < b);
+    if bounds.len() > MOST_BUCKETS || !rises || bounds.iter().any(|bound| !bound.is_finite()) {
+        let text = format!(
+            "the buckets of {metric} cannot be those: give up to {MOST_BUCKETS} finite bounds, from \
+             the lowest to the highest"
+        );
+        return Err(Error::new(ErrorKind::InvalidConfig, text));
+    }
+    Ok(bounds.into())
 }
 
 /// Writes infinity as the text format does, `+Inf`: the encoder writes `inf`, which some readers do
@@ -217,6 +272,21 @@ impl Observer for Metrics {
             Event::HistoryDropped { kind, count } => {
                 inner.families.history_dropped(*kind, *count);
             }
+            Event::StoreFailed { operation } => inner.families.store_failed(*operation, 1),
+            Event::ActAsked { entry } => {
+                let result = match entry.result {
+                    AuditResult::NotTaken => families::NOT_TAKEN,
+                    _ => families::ASKED,
+                };
+                inner.families.acted(&entry.action, result, 1);
+            }
+            Event::CommandAnswered { action, answer, .. } => {
+                let result = match **answer {
+                    Answer::Refused(_) => families::REFUSED,
+                    _ => families::DONE,
+                };
+                inner.families.acted(action, result, 1);
+            }
             // What follows from these is counted with the runs, the firings and the lock's answers.
             Event::RunRetried { .. }
             | Event::RunAbandoned { .. }
@@ -230,7 +300,6 @@ impl Observer for Metrics {
             | Event::InstanceLeft { .. }
             | Event::InstanceLost { .. }
             | Event::TaskDrifts { .. }
-            | Event::CommandAnswered { .. }
             | Event::InstanceDrained { .. }
             | Event::RecordMalformed { .. }
             | Event::FleetStoreDown { .. }

@@ -15,6 +15,7 @@ use crate::control::by::By;
 use crate::control::rules::{Drain, Missed, Override, Pause, Rule, RuleKey};
 use crate::control::shelf::{AUDIT, RULES, encode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Observers};
 use crate::fleet::{EntryId, FleetStore, Version, Write, Written};
 use crate::schedule::Schedule;
 use crate::task::TaskName;
@@ -48,6 +49,8 @@ const KEPT_AFTER: Duration = Duration::from_secs(3600);
 pub struct ControlPlane {
     store: Arc<dyn FleetStore>,
     clock: Arc<dyn Clock>,
+    /// Who hears of what is asked for, if this is the control of a scheduler.
+    observers: Option<Observers>,
 }
 
 /// A pause to be: which task, for how long, and what becomes of what it misses.
@@ -108,7 +111,19 @@ impl ControlPlane {
 
     /// The same on a clock of its own.
     pub fn with_clock(store: Arc<dyn FleetStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self {
+            store,
+            clock,
+            observers: None,
+        }
+    }
+
+    /// The same, of which others hear.
+    pub(crate) fn heard_by(self, observers: &Observers) -> Self {
+        Self {
+            observers: Some(observers.clone()),
+            ..self
+        }
     }
 
     /// Holds the firings of a task back, or of all, from now on: they are decided
@@ -361,6 +376,10 @@ impl ControlPlane {
         };
         entry.log();
         let text = encode(&entry)?;
+        if let Some(observers) = &self.observers {
+            let entry = Arc::new(entry);
+            observers.announce(&Event::ActAsked { entry });
+        }
         let written = self.store.append(AUDIT, &[text], AUDIT_KEPT).await;
         written.map_err(|e| {
             e.context(format_args!(

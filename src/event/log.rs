@@ -189,7 +189,7 @@ impl Observer for LogObserver {
             Event::RunStarted { run } => {
                 info!(target: "tasklock", event = "run.started", task = %run.task,
                     shard = shard(run), run_id = %run.run_id, due = run.fire_time.to_rfc3339(),
-                    start_delay_s = run.lateness.as_secs_f64(), token = run.fencing_token.get(),
+                    trigger = run.trigger.as_str(), start_delay_s = run.lateness.as_secs_f64(), token = run.fencing_token.get(),
                     "Task started");
             }
             Event::RunFinished {
@@ -202,16 +202,19 @@ impl Observer for LogObserver {
                 Outcome::Success => {
                     info!(target: "tasklock", event = "run.finished", task = %run.task,
                         shard = shard(run), run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        duration_s = duration.as_secs_f64(), attempt = run.attempt,
                         "Task completed");
                 }
                 Outcome::Cancelled => {
                     warn!(target: "tasklock", event = "run.finished", task = %run.task,
                         shard = shard(run), run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        duration_s = duration.as_secs_f64(), attempt = run.attempt,
                         "Task cancelled");
                 }
                 _ => {
                     error!(target: "tasklock", event = "run.finished", task = %run.task,
                         shard = shard(run), run_id = %run.run_id, outcome = outcome.as_str(), duration = ?duration,
+                        duration_s = duration.as_secs_f64(), attempt = run.attempt,
                         error = error.as_deref().unwrap_or_default(), "Task failed");
                 }
             },
@@ -329,6 +332,9 @@ impl Observer for LogObserver {
             | Event::AttemptStarted { .. }
             | Event::Counted { .. }
             | Event::HistoryDropped { .. }
+            | Event::StoreFailed { .. }
+            // Whoever writes the audit trail has told.
+            | Event::ActAsked { .. }
             | Event::LockOperation { .. } => {}
         }
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, Observers, RecordKind};
+use crate::event::{Event, Observers, RecordKind, StoreOperation};
 use crate::history::hearing::Hearing;
 use crate::history::queue::{Dropped, Queue};
 use crate::history::{History, HistoryWrite, RunLogs, RunRecord, gone};
@@ -274,7 +274,14 @@ impl HistoryWriter {
         }
     }
 
+    fn announce_failure(&self, operation: StoreOperation) {
+        if let Some(observers) = self.observers.get() {
+            observers.announce(&Event::StoreFailed { operation });
+        }
+    }
+
     async fn failed(&self, error: &Error, attempts: u32) {
+        self.announce_failure(StoreOperation::HistoryWrite);
         if attempts == 1 {
             warn!(target: "tasklock", event = "history.down", error = %error,
                 "Task history cannot be written");
@@ -320,6 +327,7 @@ impl HistoryWriter {
         }
         times.swept = Some(now);
         if let Err(error) = self.look_for_gone(lock).await {
+            self.announce_failure(StoreOperation::HistoryRead);
             debug!(target: "tasklock", event = "history.sweep_failed", error = %error,
                 "Task history cannot be looked through");
         }

@@ -41,6 +41,8 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 struct Inner {
     grant: Grant,
+    /// When it was asked for; monotonic.
+    asked_at: Duration,
     /// Monotonic nanoseconds.
     trusted_until: AtomicU64,
     /// 0: not lost. The first loss stays.
@@ -55,6 +57,7 @@ impl Lease {
         Self {
             inner: Arc::new(Inner {
                 grant,
+                asked_at: sent_at,
                 trusted_until: AtomicU64::new(nanos(until)),
                 loss: AtomicU8::new(0),
                 lost: CancellationToken::new(),
@@ -75,6 +78,11 @@ impl Lease {
 
     pub(crate) fn grant(&self) -> &Grant {
         &self.inner.grant
+    }
+
+    /// When it was asked for; monotonic. Of a run without a lock it says nothing.
+    pub(crate) fn asked_at(&self) -> Duration {
+        self.inner.asked_at
     }
 
     /// Until when the lease may be believed in, unless it is lost before; monotonic.

@@ -11,10 +11,22 @@ use prometheus::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{LockOperation, RecordKind};
+use crate::event::{LockOperation, RecordKind, StoreOperation};
 use crate::metrics::table::{self, Metric};
 use crate::metrics::task_metric::{METRICS, TaskMetric};
 use crate::metrics::tasks::Tasks;
+
+/// What people ask for that all instances follow.
+const RULES: &[&str] = &["pause", "resume", "override", "reset", "drain", "undrain"];
+/// What they ask for that one instance does.
+const COMMANDS: &[&str] = &["run", "cancel", "skip", "unlock"];
+/// It was asked for.
+pub(super) const ASKED: &str = "asked";
+/// What became of a command.
+const ANSWERS: [&str; 3] = [DONE, REFUSED, NOT_TAKEN];
+pub(super) const DONE: &str = "done";
+pub(super) const REFUSED: &str = "refused";
+pub(super) const NOT_TAKEN: &str = "not_taken";
 
 /// Seconds since the epoch.
 pub(super) fn seconds(at: DateTime<Utc>) -> f64 {
@@ -32,6 +44,8 @@ pub(super) struct Families {
     pub(super) clock_steps: IntCounter,
     pub(super) timer_stalls: IntCounter,
     history_dropped: IntCounterVec,
+    store_errors: IntCounterVec,
+    admin_actions: IntCounterVec,
 }
 
 impl Families {
@@ -75,7 +89,18 @@ impl Families {
                 .counters(&table::TIMER_STALLS)?
                 .with_label_values::<&str>(&[]),
             history_dropped: to.counters(&table::HISTORY_DROPPED)?,
+            store_errors: to.counters(&table::STORE_ERRORS)?,
+            admin_actions: to.counters(&table::ADMIN_ACTIONS)?,
         };
+        for operation in StoreOperation::ALL {
+            families.store_failed(*operation, 0);
+        }
+        for action in RULES.iter().chain(COMMANDS) {
+            families.acted(action, ASKED, 0);
+        }
+        for (action, result) in COMMANDS.iter().flat_map(|a| ANSWERS.map(|r| (a, r))) {
+            families.acted(action, result, 0);
+        }
         for kind in RecordKind::ALL {
             families.history_dropped(*kind, 0);
         }
@@ -102,6 +127,18 @@ impl Families {
     pub(super) fn history_dropped(&self, kind: RecordKind, count: u64) {
         self.history_dropped
             .with_label_values(&[kind.as_str()])
+            .inc_by(count);
+    }
+
+    pub(super) fn store_failed(&self, operation: StoreOperation, count: u64) {
+        self.store_errors
+            .with_label_values(&[operation.as_str()])
+            .inc_by(count);
+    }
+
+    pub(super) fn acted(&self, action: &str, result: &str, count: u64) {
+        self.admin_actions
+            .with_label_values(&[action, result])
             .inc_by(count);
     }
 

@@ -13,7 +13,7 @@ use crate::metrics::table::{DURATION, START_DELAY};
 use crate::task::Overlap;
 
 /// All that the metrics of a task say. Plain numbers: series of the Prometheus crate take 20 kB a task.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Numbers {
     /// In the order of [`Outcome::ALL`].
     pub(super) runs: [u64; Outcome::ALL.len()],
@@ -23,8 +23,8 @@ pub(super) struct Numbers {
     pub(super) retries: u64,
     pub(super) lease_lost: u64,
     pub(super) spec_conflicts: u64,
-    pub(super) duration: Observed<{ DURATION.buckets.len() }>,
-    pub(super) start_delay: Observed<{ START_DELAY.buckets.len() }>,
+    pub(super) duration: Observed,
+    pub(super) start_delay: Observed,
     pub(super) running: i64,
     pub(super) last_start: f64,
     pub(super) last_success: f64,
@@ -60,16 +60,55 @@ pub(super) struct Info {
     pub(super) overlap: Overlap,
 }
 
-/// A histogram of as many buckets as its metric has bounds.
+/// The upper bounds of the buckets of histograms, in seconds.
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    pub(super) duration: Arc<[f64]>,
+    pub(super) start_delay: Arc<[f64]>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            duration: DURATION.buckets.into(),
+            start_delay: START_DELAY.buckets.into(),
+        }
+    }
+}
+
+/// A histogram.
 #[derive(Debug)]
-pub(super) struct Observed<const N: usize> {
+pub(super) struct Observed {
+    bounds: Arc<[f64]>,
     /// How many values are in each bucket and in none before it.
-    buckets: [u64; N],
+    buckets: Box<[u64]>,
     sum: f64,
     count: u64,
 }
 
 impl Numbers {
+    pub(super) fn with(bounds: &Bounds) -> Self {
+        Self {
+            runs: Default::default(),
+            firings: Default::default(),
+            errors: 0,
+            retries: 0,
+            lease_lost: 0,
+            spec_conflicts: 0,
+            duration: Observed::within(&bounds.duration),
+            start_delay: Observed::within(&bounds.start_delay),
+            running: 0,
+            last_start: 0.0,
+            last_success: 0.0,
+            last_failure: 0.0,
+            last_duration: 0.0,
+            last_end: 0.0,
+            shared: None,
+            next_fire: None,
+            info: None,
+        }
+    }
+
     pub(super) fn decided(&mut self, decision: Decision, count: u64) {
         if let Some(firings) = self.firings.get_mut(decision as usize) {
             *firings += count;
@@ -79,8 +118,7 @@ impl Numbers {
     pub(super) fn started(&mut self, run: &RunFacts) {
         self.running += 1;
         self.last_start = seconds(run.started);
-        self.start_delay
-            .observe(START_DELAY.buckets, run.lateness.as_secs_f64());
+        self.start_delay.observe(run.lateness.as_secs_f64());
         if run.attempt > 1 {
             self.retries += 1;
         }
@@ -90,7 +128,7 @@ impl Numbers {
         self.running -= 1;
         self.last_duration = took.as_secs_f64();
         self.last_end = seconds(at);
-        self.duration.observe(DURATION.buckets, self.last_duration);
+        self.duration.observe(self.last_duration);
         if let Some(runs) = self.runs.get_mut(outcome as usize) {
             *runs += 1;
         }
@@ -134,9 +172,18 @@ impl Numbers {
     }
 }
 
-impl<const N: usize> Observed<N> {
-    fn observe(&mut self, bounds: &[f64], value: f64) {
-        let bucket = bounds.iter().position(|bound| value <= *bound);
+impl Observed {
+    fn within(bounds: &Arc<[f64]>) -> Self {
+        Self {
+            bounds: bounds.clone(),
+            buckets: vec![0; bounds.len()].into(),
+            sum: 0.0,
+            count: 0,
+        }
+    }
+
+    fn observe(&mut self, value: f64) {
+        let bucket = self.bounds.iter().position(|bound| value <= *bound);
         if let Some(bucket) = bucket.and_then(|place| self.buckets.get_mut(place)) {
             *bucket += 1;
         }
@@ -144,18 +191,14 @@ impl<const N: usize> Observed<N> {
         self.count += 1;
     }
 
-    /// The buckets, the sum and the count.
-    pub(super) fn parts(&self) -> (&[u64], f64, u64) {
-        (&self.buckets, self.sum, self.count)
+    /// The buckets, each with its upper bound.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        let bounds = self.bounds.iter().copied();
+        bounds.zip(self.buckets.iter().copied())
     }
-}
 
-impl<const N: usize> Default for Observed<N> {
-    fn default() -> Self {
-        Self {
-            buckets: [0; N],
-            sum: 0.0,
-            count: 0,
-        }
+    /// The sum and the count.
+    pub(super) fn total(&self) -> (f64, u64) {
+        (self.sum, self.count)
     }
 }

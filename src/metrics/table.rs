@@ -8,7 +8,7 @@ pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) labels: &'static [&'static str],
     pub(super) help: &'static str,
-    /// Upper bounds, in seconds; empty for what is no histogram.
+    /// Upper bounds unless others are set, in seconds; empty for what is no histogram.
     pub(super) buckets: &'static [f64],
 }
 
@@ -32,35 +32,35 @@ macro_rules! table {
 // is shared says the same on all instances that have one history: take the largest value.
 table! {
     RUNS: "task_runs_total", [TASK, "outcome"],
-        "Runs that ended on this instance, by outcome";
+        "Local: runs that ended on this instance, by outcome";
     ERRORS: "task_errors_total", [TASK],
-        "Runs that ended on this instance with an outcome that is neither success nor cancelled";
+        "Local: runs that ended on this instance with an outcome that is neither success nor cancelled";
     FIRINGS: "task_firings_total", [TASK, "decision"],
-        "Fire times that this instance decided, by decision";
+        "Local: fire times that this instance decided, by decision";
     RETRIES: "task_retries_total", [TASK],
-        "Attempts on this instance that were not the first at their fire time: retries and reruns";
+        "Local: attempts on this instance that were not the first at their fire time: retries and reruns";
     LEASE_LOST: "task_lease_lost_total", [TASK],
-        "Runs on this instance whose lease was lost while they went on";
+        "Local: runs on this instance whose lease was lost while they went on";
     SPEC_CONFLICTS: "task_spec_conflicts_total", [TASK],
-        "Firings of this instance that found the task to have another spec on another instance";
+        "Local: firings of this instance that found the task to have another spec on another instance";
     DURATION: "task_duration_seconds", [TASK],
-        "Wall time of runs on this instance, whatever their outcome",
+        "Local: wall time of runs on this instance, whatever their outcome",
         [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
     START_DELAY: "task_start_delay_seconds", [TASK],
-        "Time from the fire time to the start of a run on this instance",
+        "Local: time from the fire time to the start of a run on this instance",
         [0.001, 0.0025, 0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0];
     RUNNING: "task_running", [TASK],
-        "Runs that go on on this instance";
+        "Local: runs that go on on this instance";
     LAST_START: "task_last_start_timestamp_seconds", [TASK],
-        "Start of the last run on this instance, or in the fleet with a history, 0 if none";
+        "Shared with a history, else local: start of the last run, 0 if none";
     LAST_SUCCESS: "task_last_success_timestamp_seconds", [TASK],
-        "End of the last successful run on this instance, or in the fleet with a history, 0 if none";
+        "Shared with a history, else local: end of the last successful run, 0 if none";
     LAST_FAILURE: "task_last_failure_timestamp_seconds", [TASK],
-        "End of the last run that counts in task_errors_total on this instance, or in the fleet with a history, 0 if none";
+        "Shared with a history, else local: end of the last run that counts in task_errors_total, 0 if none";
     LAST_DURATION: "task_last_run_duration_seconds", [TASK],
-        "Wall time of the run that ended last on this instance, or in the fleet with a history, 0 if none";
+        "Shared with a history, else local: wall time of the run that ended last, 0 if none";
     NEXT_FIRE: "task_next_fire_timestamp_seconds", [TASK],
-        "Next fire time, +Inf if there is none";
+        "Shared, by the schedule: next fire time, +Inf if there is none";
     CONSECUTIVE_FAILURES: "task_consecutive_failures", [TASK],
         "Shared: runs in the fleet that count in task_errors_total since the last success";
     RUNNING_SINCE: "task_running_since_timestamp_seconds", [TASK],
@@ -76,26 +76,30 @@ table! {
     TIMEOUT: "task_timeout_seconds", [TASK],
         "Shared: timeout of the task's runs";
     INFO: "task_info", [TASK, "schedule", "timezone", "overlap"],
-        "What the task was registered with; always 1";
+        "Local: what the task was registered with; always 1";
     LOCK_OPERATIONS: "task_lock_operations_total", ["operation", "result"],
-        "Claims, renewals and releases that this instance asked the lock for, by what it answered";
+        "Local: claims, renewals and releases that this instance asked the lock for, by what it answered";
     LOCK_DURATION: "task_lock_operation_duration_seconds", ["operation"],
-        "Time that the lock took to answer one request of this instance, be it about one task or many",
+        "Local: time that the lock took to answer one request of this instance, be it about one task or many",
         [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+    STORE_ERRORS: "task_store_errors_total", ["operation"],
+        "Local: requests of this instance to the stores of its fleet, its stored tasks and its history that failed";
+    ADMIN_ACTIONS: "task_admin_actions_total", ["action", "result"],
+        "Local: what people asked for by this instance, and what became of it there";
     SCHEDULER_RUNNING: "task_scheduler_running", [],
-        "1 if the scheduler fires, 0 if it has not started, drains or has stopped";
+        "Local: 1 if the scheduler fires, 0 if it has not started, drains or has stopped";
     LAST_WAKE: "task_scheduler_last_wake_timestamp_seconds", [],
-        "When the timer last looked at what is due, 0 if not yet";
+        "Local: when the timer last looked at what is due, 0 if not yet";
     CLOCK_SKEW: "task_clock_skew_seconds", [],
-        "How far the lock store's clock was ahead of this instance's at the last claim, 0 if unknown";
+        "Local: how far the lock store's clock was ahead of this instance's at the last claim, 0 if unknown";
     STORE_CHANGES: "task_lock_store_changes_total", [],
-        "How often this instance found that the lock's store had been replaced or restarted";
+        "Local: how often this instance found that the lock's store had been replaced or restarted";
     CLOCK_STEPS: "task_clock_steps_total", [],
-        "How often this instance's wall clock has stepped by half a second or more";
+        "Local: how often this instance's wall clock has stepped by half a second or more";
     TIMER_STALLS: "task_timer_stalls_total", [],
-        "How often the timer was held up for a second or more: suspended, stopped or blocked";
+        "Local: how often the timer was held up for a second or more: suspended, stopped or blocked";
     HISTORY_DROPPED: "task_history_dropped_total", ["kind"],
-        "Records of the history that this instance could not write and dropped, by kind";
+        "Local: records of the history that this instance could not write and dropped, by kind";
     BUILD_INFO: "tasklock_build_info", ["version"],
-        "The version of tasklock; always 1";
+        "Local: the version of tasklock; always 1";
 }

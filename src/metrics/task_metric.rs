@@ -9,7 +9,7 @@ use prometheus::proto::{
 };
 
 use crate::event::{Decision, Outcome};
-use crate::metrics::numbers::{Numbers, Shared};
+use crate::metrics::numbers::{Numbers, Observed, Shared};
 use crate::metrics::table::{self, Metric, TASK};
 use crate::metrics::tasks::Tasks;
 
@@ -26,7 +26,7 @@ pub(super) enum Read {
     /// The same, of what can fall: left out when it was not read for long.
     Fresh(fn(&Shared) -> f64),
     /// Its buckets, sum and count.
-    Histogram(fn(&Numbers) -> (&[u64], f64, u64)),
+    Histogram(fn(&Numbers) -> &Observed),
     Info,
 }
 
@@ -38,11 +38,8 @@ pub(super) const METRICS: &[(&Metric, Read)] = &[
     (&table::RETRIES, Read::Counter(|n| n.retries)),
     (&table::LEASE_LOST, Read::Counter(|n| n.lease_lost)),
     (&table::SPEC_CONFLICTS, Read::Counter(|n| n.spec_conflicts)),
-    (&table::DURATION, Read::Histogram(|n| n.duration.parts())),
-    (
-        &table::START_DELAY,
-        Read::Histogram(|n| n.start_delay.parts()),
-    ),
+    (&table::DURATION, Read::Histogram(|n| &n.duration)),
+    (&table::START_DELAY, Read::Histogram(|n| &n.start_delay)),
     (&table::RUNNING, Read::Gauge(|n| Some(n.running as f64))),
     (&table::LAST_START, Read::Gauge(|n| Some(n.last_start))),
     (&table::LAST_SUCCESS, Read::Gauge(|n| Some(n.last_success))),
@@ -140,7 +137,7 @@ impl TaskMetric {
             }
             Read::Histogram(read) => {
                 let mut sample = Sample::from_label(vec![of_task()]);
-                sample.set_histogram(histogram(self.metric.buckets, read(numbers)));
+                sample.set_histogram(histogram(read(numbers)));
                 to.push(sample);
             }
             Read::Info => to.extend(numbers.info.as_ref().map(|info| {
@@ -202,15 +199,16 @@ fn gauge(value: f64, labels: Vec<LabelPair>) -> Sample {
     sample
 }
 
-fn histogram(bounds: &[f64], (buckets, sum, count): (&[u64], f64, u64)) -> Histogram {
+fn histogram(observed: &Observed) -> Histogram {
     let mut total = 0;
-    let buckets = bounds.iter().zip(buckets).map(|(bound, n)| {
+    let buckets = observed.buckets().map(|(bound, n)| {
         total += n;
         let mut bucket = Bucket::default();
-        bucket.set_upper_bound(*bound);
+        bucket.set_upper_bound(bound);
         bucket.set_cumulative_count(total);
         bucket
     });
+    let (sum, count) = observed.total();
     let mut histogram = Histogram::default();
     histogram.set_bucket(buckets.collect());
     histogram.set_sample_sum(sum);

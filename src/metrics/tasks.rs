@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use tracing::warn;
 
 use crate::history::TaskCounters;
-use crate::metrics::numbers::{Info, Numbers};
+use crate::metrics::numbers::{Bounds, Info, Numbers};
 use crate::task::{Overlap, TaskName};
 use crate::time::Clock;
 
@@ -26,11 +26,13 @@ const MOST: usize = 5_000;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// One after the other: held to count an event, or to read a metric.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Series(Mutex<Numbers>);
 
 pub(super) struct Tasks {
     most: AtomicUsize,
+    // Held to look or to set.
+    bounds: Mutex<Bounds>,
     // Held to look one task up, to add one, or to read a metric of all.
     own: RwLock<HashMap<TaskName, Series>>,
     /// There from the first task on that is folded.
@@ -40,6 +42,10 @@ pub(super) struct Tasks {
 }
 
 impl Series {
+    fn within(bounds: &Bounds) -> Self {
+        Self(Mutex::new(Numbers::with(bounds)))
+    }
+
     fn numbers(&self) -> MutexGuard<'_, Numbers> {
         // Nothing that can panic happens while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -50,6 +56,7 @@ impl Tasks {
     pub(super) fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
             most: AtomicUsize::new(MOST),
+            bounds: Mutex::default(),
             own: RwLock::default(),
             other: OnceLock::new(),
             has_warned: AtomicBool::new(false),
@@ -59,6 +66,16 @@ impl Tasks {
 
     pub(super) fn limit(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Sets the bounds of the series that are made from now on.
+    pub(super) fn bound(&self, change: impl FnOnce(Bounds) -> Bounds) {
+        let mut bounds = self.bounds();
+        *bounds = change(bounds.clone());
+    }
+
+    fn bounds(&self) -> MutexGuard<'_, Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn register(
@@ -129,14 +146,16 @@ impl Tasks {
             let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
             // Others may have come in between.
             if own.len() < most || own.contains_key(task) {
-                let series = own.entry(task.clone()).or_default();
+                let series = own
+                    .entry(task.clone())
+                    .or_insert_with(|| Series::within(&self.bounds()));
                 return change(&mut series.numbers(), true);
             }
         }
         if *task != OTHER {
             self.warn(task, most);
         }
-        let other = self.other.get_or_init(Series::default);
+        let other = self.other.get_or_init(|| Series::within(&self.bounds()));
         change(&mut other.numbers(), false);
     }
 

@@ -80,7 +80,7 @@ fn all_series_of_a_task_are_there_at_zero_from_its_registration() {
         .iter()
         .filter(|m| m.labels == [TASK] && m.buckets.is_empty())
         // There once the history was read.
-        .filter(|m| !m.help.starts_with("Shared"))
+        .filter(|m| !m.help.starts_with("Shared: "))
     {
         let value = if metric.name == NEXT_FIRE.name {
             "+Inf"
@@ -264,6 +264,23 @@ fn they_join_the_registry_of_an_application_once() {
         "task_next_fire_timestamp_seconds{task_name=\"t\"} +Inf",
     );
     assert!(Metrics::register(&registry).is_err());
+}
+
+#[test]
+fn each_help_says_whose_it_is() {
+    for metric in TABLE {
+        let begins = [
+            "Local: ",
+            "Shared: ",
+            "Shared, by the schedule: ",
+            "Shared with a history, else local: ",
+        ];
+        assert!(
+            begins.iter().any(|b| metric.help.starts_with(b)),
+            "{}",
+            metric.help
+        );
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub struct SchedulerBuilder {
     groups: HashMap<Arc<str>, u32>,
     lead: Duration,
     shutdown_grace: Duration,
+    success_grace: Duration,
     wait_for_lock: Duration,
     instance: Option<String>,
     application: Option<String>,
@@ -58,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) groups: HashMap<Arc<str>, u32>,
     pub(crate) lead: Duration,
     pub(crate) shutdown_grace: Duration,
+    pub(crate) success_grace: Duration,
     pub(crate) wait_for_lock: Duration,
     pub(crate) instance: Arc<str>,
     pub(crate) host: String,
@@ -80,6 +82,7 @@ impl SchedulerBuilder {
             groups: HashMap::new(),
             lead: Duration::from_millis(500),
             shutdown_grace: Duration::from_secs(20),
+            success_grace: Duration::from_secs(120),
             wait_for_lock: Duration::ZERO,
             instance: None,
             application: None,
@@ -184,6 +187,15 @@ impl SchedulerBuilder {
         self
     }
 
+    /// How much later than its second fire time a task has to have succeeded: the grace of the
+    /// [deadline](crate::success_deadline) that the metrics have of each task while there is a
+    /// [`history`](Self::history). Give it the time that the longest of your runs takes, and something
+    /// for their delay. All replicas should say the same. Default: 2 minutes; at most 24 h.
+    pub fn success_grace(mut self, grace: Duration) -> Self {
+        self.success_grace = grace;
+        self
+    }
+
     /// How long [`start`](Scheduler::start) waits for the lock's store to answer before it gives
     /// up. Default: zero, give up at once. At most 24 h. A store that refuses us (wrong password)
     /// is not waited for.
@@ -238,6 +250,7 @@ impl SchedulerBuilder {
         let day = Duration::from_secs(86_400);
         for (name, value) in [
             ("shutdown_grace", self.shutdown_grace),
+            ("success_grace", self.success_grace),
             ("wait_for_lock", self.wait_for_lock),
         ] {
             if value > day {
@@ -304,6 +317,7 @@ impl SchedulerBuilder {
             groups: self.groups,
             lead: self.lead,
             shutdown_grace: self.shutdown_grace,
+            success_grace: self.success_grace,
             wait_for_lock: self.wait_for_lock,
             instance,
             host: host(),
@@ -352,6 +366,7 @@ impl fmt::Debug for SchedulerBuilder {
             .field("groups", &self.groups)
             .field("lead", &self.lead)
             .field("shutdown_grace", &self.shutdown_grace)
+            .field("success_grace", &self.success_grace)
             .field("wait_for_lock", &self.wait_for_lock)
             .field("instance", &self.instance)
             .field("application", &self.application)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, StoreOperation};
 use crate::history::{Counters, History, HistoryWrite, TaskCounters, success_deadline};
 use crate::schedule::Schedule;
 use crate::scheduler::engine::Engine;
@@ -21,8 +21,6 @@ const PERIOD: Duration = Duration::from_secs(10);
 const TASKS: usize = 5_000;
 /// A history must answer in this time.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How much later than its second fire time a task has to have succeeded.
-const GRACE: Duration = Duration::from_secs(120);
 
 /// Begins, if there is a history.
 pub(crate) fn begin(engine: &Arc<Engine>) {
@@ -36,7 +34,11 @@ pub(crate) fn begin(engine: &Arc<Engine>) {
         while !engine.quiet.is_cancelled() {
             // What cannot be read now can be read later; metrics leave out what is old.
             let looked = look(&engine, &*writer.history, &mut first);
-            let _ = tokio::time::timeout(LIMIT, looked).await;
+            if !matches!(tokio::time::timeout(LIMIT, looked).await, Ok(Ok(()))) {
+                engine.announce(&Event::StoreFailed {
+                    operation: StoreOperation::HistoryRead,
+                });
+            }
             tokio::select! {
                 () = engine.quiet.cancelled() => return,
                 () = tokio::time::sleep(PERIOD) => {}
@@ -83,7 +85,8 @@ async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Resu
             let other = other.filter(|other| other.from <= now && now < other.until);
             let schedule = other.map_or_else(|| (*entry.schedule).clone(), |other| other.schedule);
             let paused_since = rules.pause_of(entry.name.as_str(), now).map(|p| p.from);
-            let mut counted = counted(entry, &schedule, counters, now);
+            let grace = engine.settings.success_grace;
+            let mut counted = counted(entry, &schedule, counters, now, grace);
             counted.running_since = running.get(&entry.name).copied();
             counted.paused_since = paused_since;
             if paused_since.is_some() {
@@ -108,6 +111,7 @@ fn counted(
     schedule: &Schedule,
     counters: Counters,
     now: DateTime<Utc>,
+    grace: Duration,
 ) -> TaskCounters {
     let since = counters
         .last_success
@@ -117,7 +121,7 @@ fn counted(
     let interval = next.and_then(|next| (next - schedule.prev_before(next)?).to_std().ok());
     TaskCounters {
         task: entry.name.clone(),
-        success_deadline: success_deadline(schedule, since, GRACE),
+        success_deadline: success_deadline(schedule, since, grace),
         interval: schedule.delay().or(interval),
         running_since: None,
         paused_since: None,

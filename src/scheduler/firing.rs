@@ -1,6 +1,7 @@
 //! The path of one granted firing, top to bottom.
 
 mod armed;
+mod spans;
 
 pub(crate) use armed::Gates;
 use armed::Passed;
@@ -79,6 +80,10 @@ struct Run {
     is_rerun: bool,
     /// Others start at the same moment, if there was a gate for it.
     passed: Option<Passed>,
+    /// How long the lock took to grant it; `None` if it was not asked, or did not answer.
+    claim_took: Option<Duration>,
+    /// The lock was asked in vain, and it runs nevertheless.
+    is_local: bool,
     /// Held until the run has ended.
     _permit: Option<Arc<Permit>>,
 }
@@ -98,6 +103,8 @@ impl Run {
         let current = engine.registry.current(entry);
         let entry = current.as_ref().unwrap_or(entry);
         let grant = lease.grant();
+        let asked_at = (!lease.is_unlocked()).then(|| lease.asked_at());
+        let now = engine.settings.clock.monotonic();
         let facts = RunFacts {
             task: entry.name.clone(),
             run_id: firing.manual.as_ref().map_or_else(
@@ -129,6 +136,8 @@ impl Run {
             is_reported: Arc::default(),
             is_rerun: firing.is_rerun,
             passed: None,
+            claim_took: asked_at.map(|asked_at| now.saturating_sub(asked_at)),
+            is_local: firing.is_local,
             _permit: firing.permit.clone(),
         }
     }
@@ -164,45 +173,12 @@ impl Run {
         }
     }
 
-    fn span(&self) -> tracing::Span {
-        let RunFacts {
-            task,
-            run_id,
-            fire_time,
-            attempt,
-            fencing_token,
-            shard,
-            trigger,
-            request,
-            ..
-        } = &self.facts;
-        tracing::info_span!(
-            target: "tasklock",
-            parent: None,
-            "task_run",
-            otel.name = %format_args!("run {task}"),
-            otel.kind = "server",
-            otel.status_code = tracing::field::Empty,
-            task.name = %task,
-            task.run_id = %run_id,
-            task.shard = shard.map(tracing::field::display),
-            task.trigger = trigger.as_str(),
-            task.actor = request.as_ref().map(|request| request.by.actor()),
-            task.attempt = attempt,
-            task.lock.fencing_token = fencing_token.get(),
-            task.outcome = tracing::field::Empty,
-            faas.trigger = "timer",
-            faas.cron = %self.entry.spec,
-            faas.time = %fire_time.to_rfc3339(),
-            service.instance.id = %self.engine.settings.instance,
-        )
-    }
-
     async fn run(mut self) {
         if self.engine.aborting.is_cancelled() {
             self.control.cancel(CancelReason::Shutdown);
         }
         let clock = self.engine.settings.clock.clone();
+        self.tell_claim();
         self.engine.announce(&Event::RunStarted {
             run: self.facts.clone(),
         });
@@ -217,14 +193,10 @@ impl Run {
         // The future is gone: only now may anybody else have the lock.
         self.engine.renewer.remove(&self.lease);
         let causes = causes(&end);
+        let error_type = spans::error_type(&end);
         let (outcome, completion, error) = self.judge(end);
         self.release(completion).await;
-
-        let span = tracing::Span::current();
-        span.record("task.outcome", outcome.as_str());
-        if !matches!(outcome, Outcome::Success | Outcome::Cancelled) {
-            span.record("otel.status_code", "ERROR");
-        }
+        self.end_span(outcome, error_type);
         // A stop that could not wait for us has reported the run as abandoned.
         if !self.is_reported.swap(true, Ordering::AcqRel) {
             self.engine.announce(&Event::RunFinished {
@@ -251,6 +223,7 @@ impl Run {
     async fn attempts(&mut self) -> End {
         let timeout_at = self.clock().monotonic().saturating_add(self.entry.timeout);
         let mut waits = self.retry_waits();
+        let mut before = None;
         loop {
             let task = self.entry.task.clone();
             let deadline = self.entry.deadline(self.facts.started);
@@ -262,7 +235,10 @@ impl Run {
             );
             let call = Box::pin(async move { task.run(ctx).await });
             let grace = self.entry.policy.cancel_grace;
-            let end = self.guard(call, timeout_at, grace).await;
+            let span = spans::attempt(self.facts.attempt, before.as_ref());
+            let guarded = self.guard(call, timeout_at, grace);
+            let end = guarded.instrument(span.clone()).await;
+            spans::end_attempt(&span, &end);
             let Some((wait, error)) = retry_after(&end, &mut waits) else {
                 return end;
             };
@@ -276,12 +252,16 @@ impl Run {
             if !is_in_time || then.is_none() || next_fire.is_some_and(|next| then >= Some(next)) {
                 return end;
             }
-            self.engine.announce(&Event::RunRetried {
-                run: self.facts.clone(),
-                error: error.into(),
-                causes: causes(&end).into(),
-                wait,
+            // What failed is the attempt.
+            span.in_scope(|| {
+                self.engine.announce(&Event::RunRetried {
+                    run: self.facts.clone(),
+                    error: error.into(),
+                    causes: causes(&end).into(),
+                    wait,
+                });
             });
+            before = Some(span);
             let pause = Box::pin(async move {
                 tokio::time::sleep(wait).await;
                 Ok(())
@@ -379,9 +359,12 @@ impl Run {
             return;
         }
         let grant = self.lease.grant();
-        if let Err(e) = self.engine.release(grant, completion).await
-            && e.is_transient()
-        {
+        let asked_at = self.clock().monotonic();
+        let released = self.engine.release(grant, completion).await;
+        let took = self.clock().monotonic().saturating_sub(asked_at);
+        let error = released.err();
+        self.tell_lock("lock release", Some(took), error.is_some());
+        if error.is_some_and(|e| e.is_transient()) {
             claiming::take_back(&self.engine, grant.clone(), completion);
         }
     }

@@ -99,7 +99,8 @@ impl SchedulerHandle {
     pub fn control(&self) -> Option<ControlPlane> {
         let store = self.engine.steering.store.clone()?;
         let clock = self.engine.settings.clock.clone();
-        Some(ControlPlane::with_clock(store, clock))
+        let observers = &self.engine.settings.observers;
+        Some(ControlPlane::with_clock(store, clock).heard_by(observers))
     }
 
     /// What this instance follows: pauses, skips, overrides, drains. What it knew last, while the

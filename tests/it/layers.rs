@@ -84,7 +84,7 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// All sources but `lib.rs`, as (path below `src`, text without comments and inline tests).
-fn modules() -> Vec<(String, String)> {
+pub fn modules() -> Vec<(String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&src, &mut files);

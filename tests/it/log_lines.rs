@@ -1,10 +1,11 @@
 //! The log lines that people search for, word for word, and the metric beside each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tasklock::testing::TestClock;
-use tasklock::{MemoryLock, Metrics, Policy, Scope, TaskError};
+use tasklock::{MemoryLock, Metrics, Policy, Retry, Scope, TaskError};
 
 use crate::support::lines::Lines;
 use crate::support::{Bench, START, pass};
@@ -208,4 +209,76 @@ async fn lines_of_a_part_have_its_shard_and_others_have_none() {
         assert!(line.contains("task.shard=2/3"), "no span: {line}");
         assert!(!lines.one(&[message, " task=whole"]).contains("shard"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_manual_lists_each_event_of_the_log_with_its_metric() {
+    let mut logged = BTreeSet::new();
+    for (_, code) in crate::layers::modules() {
+        let events = code.split("event = \"").skip(1);
+        logged.extend(events.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    assert!(logged.contains("run.finished"), "{logged:?}");
+    let exported = crate::metrics::exported().await;
+    let manual = include_str!("../../docs/operations.md");
+    let mut listed = BTreeSet::new();
+    for line in manual.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [
+            "",
+            "DEBUG" | "INFO" | "WARN" | "ERROR",
+            _,
+            event,
+            _,
+            metric,
+            "",
+        ] = cells[..]
+        else {
+            continue;
+        };
+        let metric = metric.trim_matches('`');
+        assert!(metric.is_empty() || exported.contains_key(metric), "{line}");
+        if event != "none" {
+            listed.insert(event.trim_matches('`').to_owned());
+        }
+    }
+    assert_eq!(listed, logged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_runs_say_why_they_began_and_how_long_they_took() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let bench = Bench::new();
+    let policy = Policy::default().retry(Retry::times(1));
+    let minute = Duration::from_secs(60);
+    bench.task_with(
+        "t",
+        "@at 2026-11-21T10:00:01Z",
+        minute,
+        policy,
+        |ctx| async move {
+            match ctx.attempt() {
+                1 => Err(TaskError::new("sold out")),
+                _ => {
+                    pass(0.25).await;
+                    Ok(())
+                }
+            }
+        },
+    );
+    bench.start().await;
+    pass(30.0).await;
+    lines.one(&["INFO", "Task started", " task=t", "trigger=\"schedule\""]);
+    let retried = lines.one(&["WARN", "Task attempt failed, trying again", "attempt=1"]);
+    // It is of the attempt that failed.
+    assert!(
+        retried.contains(":attempt{") && retried.contains("attempt 1"),
+        "{retried}"
+    );
+    let done = lines.one(&["INFO", "Task completed", " attempt=2", " duration_s="]);
+    assert!(!done.contains(":attempt{"), "{done}");
+    let part = done.split(" duration_s=").nth(1).unwrap();
+    let seconds: f64 = part.split(' ').next().unwrap().parse().unwrap();
+    assert!((0.25..30.0).contains(&seconds), "{done}");
 }

@@ -1,13 +1,17 @@
 //! Metrics as an application sees them: a scheduler that works, and the text.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tasklock::chrono::TimeDelta;
-use tasklock::{BaseTask, MemoryLock, Metrics, Policy, TaskError};
+use tasklock::{
+    BaseTask, By, MemoryFleet, MemoryHistory, MemoryLock, Metrics, PauseFor, Policy, RunNow,
+    TaskError,
+};
 
-use crate::support::{Bench, clock_and_lock, instance, pass};
+use crate::support::lines::Lines;
+use crate::support::promtool::check_metrics;
+use crate::support::{Away, Bench, ScriptedHistory, SwitchedFleet, clock_and_lock, instance, pass};
 
 fn value(text: &str, series: &str) -> f64 {
     let line = text
@@ -93,24 +97,7 @@ async fn a_minute_of_work_is_counted() {
 #[tokio::test(start_paused = true)]
 async fn promtool_finds_nothing_to_say() {
     let (_bench, metrics) = worked().await;
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool, of Debian's package prometheus");
-    let text = metrics.encode().unwrap();
-    let mut input = promtool.stdin.take().unwrap();
-    input.write_all(text.as_bytes()).unwrap();
-    drop(input);
-    let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success() && said.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&said)
-    );
+    check_metrics(&metrics.encode().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,4 +130,204 @@ async fn steps_of_the_clock_stalls_and_different_specs_are_counted() {
     let [steps, stalls, conflicts] = counts();
     assert_eq!((steps, stalls), (1.0, 1.0));
     assert!(conflicts >= 2.0, "{conflicts}");
+}
+
+/// An instance of a fleet with everything that has metrics.
+async fn complete() -> (Bench, Metrics) {
+    let metrics = Metrics::new().unwrap();
+    let (clock, lock) = clock_and_lock();
+    let history = MemoryHistory::with_clock(clock.clone());
+    let fleet = MemoryFleet::with_clock(clock.clone());
+    let kept = metrics.clone();
+    let bench = Bench::on(clock, lock, |builder| {
+        builder.metrics(kept).history(history).fleet(fleet)
+    });
+    bench.task("t", "0 * * * * *", |_| async { Ok(()) });
+    bench.start().await;
+    pass(75.0).await;
+    (bench, metrics)
+}
+
+/// Of each metric that there is, its type and its labels.
+pub async fn exported() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let (_bench, metrics) = complete().await;
+    let text = metrics.encode().unwrap();
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(line) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = line.split_once(' ').unwrap();
+            found.insert(name.to_owned(), (kind.to_owned(), BTreeSet::new()));
+        }
+        let Some((series, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let ends = ["", "_bucket", "_sum", "_count"];
+        let name = ends.iter().filter_map(|end| series.strip_suffix(end));
+        let name = name.filter(|name| found.contains_key(*name)).next();
+        let (_, known) = found.get_mut(name.unwrap()).unwrap();
+        for label in labels.split_once('}').unwrap().0.split("\",") {
+            let label = label.split_once('=').unwrap().0;
+            if label != "le" {
+                known.insert(label.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_manual_lists_what_is_exported_and_nothing_else() {
+    let manual = include_str!("../../docs/operations.md");
+    let mut listed = BTreeMap::new();
+    for line in manual.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let [
+            "",
+            name,
+            kind @ ("counter" | "gauge" | "histogram"),
+            labels,
+            ..,
+        ] = cells[..]
+        {
+            let words = |text: &str| -> BTreeSet<String> {
+                let words = text
+                    .split(", ")
+                    .map(|word| word.trim_matches('`').to_owned());
+                words.filter(|word| !word.is_empty()).collect()
+            };
+            let name = name.trim_matches('`').to_owned();
+            listed.insert(name, (kind.to_owned(), words(labels)));
+        }
+    }
+    assert_eq!(listed, exported().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_by_an_instance_is_counted_there_and_what_one_does_is_too() {
+    let (bench, metrics) = complete().await;
+    let handle = bench.scheduler.handle();
+    let by = By::new("ana", "a test").unwrap();
+    let control = handle.control().unwrap();
+    let of = |action: &str, result: &str| {
+        let text = metrics.encode().unwrap();
+        let labels = format!("action=\"{action}\",result=\"{result}\"");
+        value(&text, &format!("task_admin_actions_total{{{labels}}}"))
+    };
+    assert_eq!(of("pause", "asked"), 0.0);
+    control.pause(PauseFor::task("t", &by)).await.unwrap();
+    assert_eq!(of("pause", "asked"), 1.0);
+    pass(2.0).await;
+    control.run(RunNow::new("t", &by)).await.unwrap();
+    assert_eq!((of("run", "asked"), of("run", "refused")), (1.0, 1.0));
+    control.resume(Some("t"), &by).await.unwrap();
+    pass(2.0).await;
+    control.run(RunNow::new("t", &by)).await.unwrap();
+    assert_eq!((of("run", "asked"), of("run", "done")), (2.0, 1.0));
+    let nobody = RunNow::new("t", &by).on("gone:1");
+    control.run(nobody).await.unwrap();
+    assert_eq!((of("run", "asked"), of("run", "not_taken")), (3.0, 1.0));
+    // Of the same fleet, and not of an instance.
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    control.drain(handle.instance(), &by).await.unwrap();
+    lines.one(&[
+        "INFO",
+        "Somebody steers the fleet",
+        "admin.action",
+        "action=\"drain\"",
+        "actor=\"ana\"",
+    ]);
+    assert_eq!(of("drain", "asked"), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_request_to_a_store_that_fails_is_counted() {
+    let metrics = Metrics::new().unwrap();
+    let (clock, lock) = clock_and_lock();
+    let history = ScriptedHistory::new(MemoryHistory::with_clock(clock.clone()));
+    let fleet = SwitchedFleet::away();
+    let (kept, steered) = (history.clone(), fleet.clone());
+    let bench = Bench::on(clock, lock, |builder| {
+        builder
+            .metrics(metrics.clone())
+            .history(kept)
+            .fleet(steered)
+    });
+    bench.task("t", "* * * * * *", |_| async { Ok(()) });
+    let of = |operation: &str| {
+        let text = metrics.encode().unwrap();
+        value(
+            &text,
+            &format!("task_store_errors_total{{operation=\"{operation}\"}}"),
+        )
+    };
+    assert_eq!([of("fleet"), of("tasks"), of("history_write")], [0.0; 3]);
+    history.set(Away::Fails);
+    bench.start().await;
+    pass(20.0).await;
+    // The log tells the first only.
+    assert!(of("fleet") >= 10.0, "{}", of("fleet"));
+    assert!(of("tasks") >= 5.0, "{}", of("tasks"));
+    assert!(of("history_write") >= 4.0, "{}", of("history_write"));
+    assert!(of("history_read") >= 1.0, "{}", of("history_read"));
+    history.set(Away::No);
+    fleet.set(Some(MemoryFleet::new()));
+    pass(20.0).await;
+    let all = || ["fleet", "tasks", "history_write", "history_read"].map(of);
+    let counted = all();
+    pass(30.0).await;
+    assert_eq!(all(), counted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_can_be_others_or_none() {
+    let metrics = Metrics::new().unwrap();
+    let metrics = metrics.with_duration_buckets(&[15.0, 30.0]).unwrap();
+    let metrics = metrics.with_start_delay_buckets(&[]).unwrap();
+    let bench = Bench::with(
+        |clock| MemoryLock::with_clock(clock),
+        |builder| builder.metrics(metrics.clone()),
+    );
+    bench.task("t", "@at 2026-11-21T10:00:01Z", |_| async {
+        pass(20.0).await;
+        Ok(())
+    });
+    bench.start().await;
+    pass(30.0).await;
+    let text = metrics.encode().unwrap();
+    let durations: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("task_duration_seconds_bucket"))
+        .collect();
+    assert_eq!(
+        durations,
+        [
+            "task_duration_seconds_bucket{task_name=\"t\",le=\"15\"} 0",
+            "task_duration_seconds_bucket{task_name=\"t\",le=\"30\"} 1",
+            "task_duration_seconds_bucket{task_name=\"t\",le=\"+Inf\"} 1",
+        ]
+    );
+    let delays = text.matches("\ntask_start_delay_seconds_bucket").count();
+    assert_eq!(delays, 1, "{text}");
+    assert_eq!(
+        value(&text, "task_start_delay_seconds_count{task_name=\"t\"}"),
+        1.0
+    );
+    check_metrics(&text);
+    for refused in [
+        &[2.0, 1.0][..],
+        &[1.0, 1.0],
+        &[f64::NAN],
+        &[f64::INFINITY],
+        &[0.5; 101],
+    ] {
+        let error = Metrics::new()
+            .unwrap()
+            .with_duration_buckets(refused)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("task_duration_seconds"),
+            "{error}"
+        );
+    }
 }

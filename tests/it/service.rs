@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::RedisServer;
+use crate::support::promtool::check_metrics;
 use crate::support::redis_server::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -145,29 +146,6 @@ fn starts(logs: &[Vec<String>]) -> BTreeMap<(String, String), usize> {
     found
 }
 
-fn promtool(text: &str) {
-    let mut check = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is missing: scripts/test installs it");
-    check
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = check.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success() && said.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&said)
-    );
-}
-
 fn the_service_works(redis: Option<&str>) {
     let dir = tempfile::tempdir().unwrap();
     let mut service = Service::start(dir.path(), redis, &[]);
@@ -186,7 +164,7 @@ fn the_service_works(redis: Option<&str>) {
     }
     let (status, metrics) = service.get("/metrics");
     assert_eq!(status, 200);
-    promtool(&metrics);
+    check_metrics(&metrics);
     for name in [
         "task_duration_seconds_count{task_name=\"heartbeat\"}",
         "task_errors_total{task_name=\"heartbeat\"} 0",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::control::{COMMANDS, INSTANCES, Malformed, RULES, Rule, Rules};
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, StoreOperation};
 use crate::fleet::{FleetStore, Listing, Version};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::steering::catch_up::CatchUps;
@@ -20,6 +20,11 @@ use crate::scheduler::steering::taking::Desk;
 const REREAD: Duration = Duration::from_secs(1);
 /// Of so many records it is remembered that they could not be read.
 const MOST_TOLD: usize = 1_000;
+
+/// One request to the store that failed.
+const FAILED: Event = Event::StoreFailed {
+    operation: StoreOperation::Fleet,
+};
 
 /// What was read of a shelf so far.
 #[derive(Debug)]
@@ -135,6 +140,7 @@ pub(crate) async fn read_rules(engine: &Engine) {
         .read(engine, store.as_ref(), &mut Told::default())
         .await;
     if let Err(error) = read {
+        engine.announce(&FAILED);
         engine.announce(&Event::FleetStoreDown {
             error: Arc::new(error),
         });
@@ -232,6 +238,9 @@ impl Follower {
 
     fn note(&mut self, looked: Result<()>) {
         let now = self.engine.settings.clock.monotonic();
+        if looked.is_err() {
+            self.engine.announce(&FAILED);
+        }
         match looked {
             Ok(()) => {
                 if let Some(since) = self.down_since.take() {

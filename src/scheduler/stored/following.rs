@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::{Event, StoreOperation};
 use crate::fleet::Version;
 use crate::scheduler::engine::Engine;
 use crate::store::{SHELF, TaskStore};
@@ -106,10 +106,15 @@ async fn read(
         false => engine.stored.definitions().version,
     };
     let listing = tokio::time::timeout(patience, store.fleet().list(SHELF, since)).await;
-    let listing = listing.map_err(|e| {
+    let listing = listing.unwrap_or_else(|e| {
         let text = format!("the stored tasks were not read within {patience:?}");
-        Error::new(ErrorKind::StoreUnavailable, text).with_source(e)
-    })??;
+        Err(Error::new(ErrorKind::StoreUnavailable, text).with_source(e))
+    });
+    let listing = listing.inspect_err(|_| {
+        engine.announce(&Event::StoreFailed {
+            operation: StoreOperation::Tasks,
+        });
+    })?;
     let mut definitions = engine.stored.definitions();
     definitions.take(engine, store, &listing);
     Ok(())

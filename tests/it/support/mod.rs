@@ -12,6 +12,7 @@ mod lifetimes;
 pub mod lines;
 mod losses;
 pub mod one_run;
+pub mod promtool;
 pub mod proxy;
 pub mod redis_cluster;
 pub mod redis_sentinel;
