@@ -85,6 +85,7 @@ pub(crate) struct RunsAsked {
 /// A line that a run has logged, as the HTTP API has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
+    #[serde(rename = "n")]
     pub(crate) number: u64,
     pub(crate) at: Stamp,
     pub(crate) level: String,
@@ -192,5 +193,25 @@ impl Act {
             Act::Pause { task, .. } | Act::Resume { task } => task.as_deref(),
             Act::Cancel { .. } | Act::Drain { .. } | Act::Undrain { .. } => None,
         }
+    }
+}
+
+/// The id of an instance that is there: whole, or the beginning of one alone.
+pub(crate) async fn instance_id(fleet: &dyn Fleet, text: &str) -> Result<String, Failure> {
+    let instances = fleet.instances().await?;
+    if instances.iter().any(|instance| instance.id == text) {
+        return Ok(text.to_owned());
+    }
+    let is_like = |instance: &&Instance| !text.is_empty() && instance.id.starts_with(text);
+    let mut like = instances.iter().filter(is_like);
+    let short: String = text.chars().take(64).collect();
+    match (like.next(), like.next()) {
+        (Some(one), None) => Ok(one.id.clone()),
+        (Some(_), Some(_)) => Err(Failure::usage(format!(
+            "{short:?} is the beginning of several ids: write more of it"
+        ))),
+        (None, _) => Err(Failure::not_found(format!(
+            "no instance {short:?} is there; instances shows those that are"
+        ))),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Says whether an instance takes firings: a probe for containers
     Health(health::Health),
-    /// Prints dashboards, alert rules, units and manifests
+    /// Prints a dashboard for Grafana, or alert rules for Prometheus
     Export(export::Export),
     /// Prints a script that completes this command line
     Completions(completions::Completions),
@@ -113,7 +113,7 @@ impl Verb {
             Verb::Check(verb) => check::run(verb, reach).await,
             Verb::Doctor(verb) => verb.run(&*reach().await?).await,
             Verb::Health(verb) => verb.run(&*reach().await?).await,
-            Verb::Export(verb) => verb.run(&program),
+            Verb::Export(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(program),
             Verb::Man(verb) => verb.run(program),
         }

@@ -62,3 +62,4 @@ mod stored_tasks;
 mod support;
 mod timer;
 mod turns;
+mod verbs;

@@ -50,6 +50,20 @@ struct Page<T> {
     items: Vec<T>,
     #[serde(default)]
     next_cursor: Option<String>,
+    /// Since when its stores have not answered.
+    #[serde(default)]
+    stale_since: Option<Stamp>,
+}
+
+/// What an instance does, as it was asked.
+#[derive(Deserialize)]
+struct Begun {
+    instance: Option<String>,
+    after_s: Option<f64>,
+    #[serde(default)]
+    runs: Vec<String>,
+    #[serde(default)]
+    is_queued: bool,
 }
 
 /// What an answer was: its status, and its body.
@@ -168,6 +182,7 @@ impl Api {
             all.push(("limit", (most - items.len()).min(PAGE).to_string()));
             all.extend(cursor.map(|cursor| ("cursor", cursor)));
             let page: Page<T> = self.get(&with_query(path, &all)).await?;
+            self.check_age(&page)?;
             let is_empty = page.items.is_empty();
             items.extend(page.items);
             cursor = page.next_cursor;
@@ -181,7 +196,19 @@ impl Api {
 
     async fn whole<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Failure> {
         let page: Page<T> = self.get(path).await?;
+        self.check_age(&page)?;
         Ok(page.items)
+    }
+
+    /// What is old is not shown as if it were well.
+    fn check_age<T>(&self, page: &Page<T>) -> Result<(), Failure> {
+        match page.stale_since {
+            None => Ok(()),
+            Some(since) => Err(Failure::new(
+                Status::Unreachable,
+                format!("{} has not reached a store of its fleet since {since}", self.base),
+            )),
+        }
     }
 
     /// Has it do something; the body of its answer, if it has one.
@@ -201,6 +228,7 @@ impl Api {
             400 | 422 => Status::Usage,
             401 | 403 | 409 | 412 | 429 => Status::Refused,
             404 => Status::NotFound,
+            503 if part("code") == "not-taken" => Status::TimedOut,
             502..=504 => Status::Unreachable,
             _ => Status::Failed,
         };
@@ -362,11 +390,15 @@ impl Fleet for Api {
                 });
                 let headers: Vec<_> = key.collect();
                 let said = self.have(Method::POST, &of(task, "runs"), &headers, body).await?;
-                let id = said.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-                let on = said.get("instance").and_then(Value::as_str).unwrap_or_default();
+                let begun: Begun = serde_json::from_value(said).map_err(|e| {
+                    Failure::failed(format!("what became of the run of {task} is not understood: {e}"))
+                })?;
+                let by = begun.instance.unwrap_or_default();
+                let after = begun.after_s.map(|s| format!(" after {}", when::took(s)));
+                let waits = if begun.is_queued { "; waits for a run that goes on" } else { "" };
                 Ok(Done {
-                    text: format!("run of {task}: accepted by {on}"),
-                    runs: id.into_iter().collect(),
+                    text: format!("run of {task}: accepted by {by}{}{waits}", after.unwrap_or_default()),
+                    runs: begun.runs.iter().filter_map(|id| id.parse().ok()).collect(),
                 })
             }
             Act::Pause {
@@ -389,8 +421,7 @@ impl Fleet for Api {
             Act::Skip { task, count } => {
                 let body = json!({ "count": count, "reason": reason });
                 let said = self.have(Method::POST, &of(task, "skips"), &[], body).await?;
-                let skipped = said.get("skips").or_else(|| said.get("skipped"));
-                let skipped = skipped.and_then(Value::as_array).map(|all| {
+                let skipped = said.get("skipped").and_then(Value::as_array).map(|all| {
                     let texts: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
                     texts.join(", ")
                 });

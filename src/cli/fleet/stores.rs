@@ -91,25 +91,6 @@ impl Stores {
         }
     }
 
-    /// The id of an instance: whole, or the beginning of one alone.
-    async fn instance(&self, text: &str) -> Result<String, Failure> {
-        let instances = self.instances().await?;
-        if instances.iter().any(|i| i.id == text) {
-            return Ok(text.to_owned());
-        }
-        let like = || instances.iter().filter(|i| i.id.starts_with(text) && !text.is_empty());
-        let short: String = text.chars().take(64).collect();
-        match (like().next(), like().nth(1)) {
-            (Some(one), None) => Ok(one.id.clone()),
-            (Some(_), Some(_)) => Err(Failure::usage(format!(
-                "{short:?} is the beginning of several ids: write more of it"
-            ))),
-            _ => Err(Failure::not_found(format!(
-                "no instance {short:?} is there; instances shows those that are"
-            ))),
-        }
-    }
-
     /// Who has seen a rule, for those who want to know when it is followed.
     async fn seen(&self, version: Version) -> String {
         let Ok(control) = self.control() else {
@@ -395,7 +376,7 @@ impl Fleet for Stores {
                     run = run.as_of(*at);
                 }
                 if let Some(instance) = instance {
-                    run = run.on(self.instance(instance).await?);
+                    run = run.on(instance);
                 }
                 if let Some(key) = key {
                     run = run.idempotency_key(key);
@@ -457,22 +438,15 @@ impl Fleet for Stores {
                 }
             }
             Act::Drain { instance } => {
-                let id = self.instance(instance).await?;
-                let version = control.drain(&id, by).await?;
+                let version = control.drain(instance, by).await?;
                 let seen = self.seen(version).await;
-                Ok(Done::said(format!("{id}: takes no new firings{seen}")))
+                Ok(Done::said(format!("{instance}: takes no new firings{seen}")))
             }
             Act::Undrain { instance } => {
-                let id = match self.instance(instance).await {
-                    Ok(id) => id,
-                    // One that is gone may have left its rule.
-                    Err(failure) if failure.status == Status::NotFound => instance.clone(),
-                    Err(failure) => return Err(failure),
-                };
-                let was = control.undrain(&id, by).await?;
+                let was = control.undrain(instance, by).await?;
                 Ok(Done::said(match was {
-                    true => format!("{id}: takes firings again"),
-                    false => format!("{id}: was not drained"),
+                    true => format!("{instance}: takes firings again"),
+                    false => format!("{instance}: was not drained"),
                 }))
             }
             Act::Unlock { task, fence, force } => {

@@ -3,14 +3,22 @@
 use crate::cli::format::print;
 use crate::cli::status::{Failure, Status};
 
-/// Prints dashboards, alert rules, units and manifests, with the names of your service in them
+const DASHBOARD: &str = include_str!("../../../ops/tasklock-dashboard.json");
+const RULES: &str = include_str!("../../../ops/tasklock.rules.yml");
+const JOB_RULES: &str = include_str!("../../../ops/tasklock-job.rules.yml");
+/// What stands for the name of the service in them.
+const SERVICE: &str = "my-service";
+/// What both files of rules have before their groups.
+const GROUPS: &str = "\ngroups:\n";
+
+/// Prints dashboards and alert rules, with the name of your service in them
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Export {
     /// What
     what: What,
-    /// The name of the service: the job as Prometheus knows it, and the unit
-    #[arg(long, value_name = "NAME", default_value = "tasklock", value_parser = name)]
-    job: String,
+    /// The name of the service: the job as Prometheus knows it. Without it, rules that need one are left out
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    job: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,9 +29,6 @@ enum What {
     Alerts,
 }
 
-/// What stands for the name in files that have it.
-const NAME: &str = "tasklock";
-
 fn name(text: &str) -> Result<String, String> {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     match (1..=64).contains(&text.len()) && text.chars().all(is_fit) {
@@ -33,13 +38,15 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 impl Export {
-    pub(crate) fn run(self, _: &clap::Command) -> Result<Status, Failure> {
-        let text = match self.what {
-            What::Grafana => String::new(),
-            What::Alerts => String::new(),
-        };
-        let _ = NAME;
-        print(&text);
+    pub(crate) fn run(self) -> Result<Status, Failure> {
+        match (self.what, &self.job) {
+            (What::Grafana, _) => print(DASHBOARD),
+            (What::Alerts, None) => print(RULES),
+            (What::Alerts, Some(job)) => {
+                let groups = JOB_RULES.split_once(GROUPS).map_or("", |(_, groups)| groups);
+                print(&format!("{RULES}{}", groups.replace(SERVICE, job)));
+            }
+        }
         Ok(Status::Done)
     }
 }

@@ -1,6 +1,6 @@
 //! `instances`, `drain` and `undrain`: who there is.
 
-use crate::cli::fleet::{Act, Fleet};
+use crate::cli::fleet::{Act, Fleet, instance_id};
 use crate::cli::format::{Output, note, print, say, say_json};
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::{Cell, Table};
@@ -69,7 +69,7 @@ impl Instances {
 
 impl Drain {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
-        let instance = self.instance;
+        let instance = instance_id(fleet, &self.instance).await?;
         say(fleet.act(&Act::Drain { instance }, &self.asker.by()?).await?.text);
         Ok(Status::Done)
     }
@@ -77,7 +77,11 @@ impl Drain {
 
 impl Undrain {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
-        let instance = self.instance;
+        let instance = match instance_id(fleet, &self.instance).await {
+            // One that is gone may have left its rule.
+            Err(failure) if failure.status == Status::NotFound => self.instance,
+            known => known?,
+        };
         say(fleet.act(&Act::Undrain { instance }, &self.asker.by()?).await?.text);
         Ok(Status::Done)
     }

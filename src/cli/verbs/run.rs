@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::cli::fleet::{Act, Fleet};
+use crate::cli::fleet::{Act, Fleet, instance_id};
 use crate::cli::format::{Output, note, say, say_json};
 use crate::cli::specs;
 use crate::cli::status::{Failure, Status};
@@ -71,7 +71,10 @@ impl RunNow {
                 true => IfPaused::Run,
                 false => IfPaused::Refuse,
             },
-            instance: self.on,
+            instance: match &self.on {
+                Some(instance) => Some(instance_id(fleet, instance).await?),
+                None => None,
+            },
             key: self.key,
         };
         let by = self.asker.by()?;
