@@ -68,7 +68,7 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Says whether an instance takes firings: a probe for containers
     Health(health::Health),
-    /// Prints a dashboard for Grafana, or alert rules for Prometheus
+    /// Prints a dashboard, alert rules, a unit and manifests
     Export(export::Export),
     /// Prints a script that completes this command line
     Completions(completions::Completions),

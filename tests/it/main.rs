@@ -57,6 +57,7 @@ mod shell;
 mod shutdown;
 mod spans;
 mod spread;
+mod standalone;
 mod startup;
 mod stored_tasks;
 mod support;

@@ -267,3 +267,155 @@ async fn a_run_that_is_dropped_takes_its_processes_with_it() {
         assert!(!is_alive(pid), "{pid}");
     }
 }
+
+#[tokio::test]
+async fn a_command_has_what_the_list_gives_it_and_codes_that_are_successes() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let dir = tempfile::tempdir().unwrap();
+    let (one, more) = (dir.path().join("one"), dir.path().join("more"));
+    std::fs::write(&one, "secret of a file\n").unwrap();
+    std::fs::write(&more, "B=of the file\nC=of the file\n").unwrap();
+    let script = "echo \"A=$A B=$B C=$C S=$S\"; cat; exit 3";
+    let command = ShellCommand::new(["/bin/sh", "-c", script])
+        .environment(["C"])
+        .variable("A", "fixed")
+        .variable("B", "fixed")
+        .environment_file(&more)
+        .variable_from_file("S", &one)
+        .stdin("read me\n")
+        .success([0, 3]);
+    let run = OneRun::of(Shell::new().allow("all", command)).await;
+    let parameters = json!({ "command": "all", "environment": { "C": "of the task" } });
+    let ended = run.run("t", parameters.clone()).await;
+    assert_eq!(ended, (Outcome::Success, String::new()));
+    lines.one(&["A=fixed B=of the file C=of the task S=secret of a file"]);
+    lines.one(&["stdout", "read me"]);
+    std::fs::remove_file(&one).unwrap();
+    let (outcome, error) = run.run("u", parameters).await;
+    assert_eq!(outcome, Outcome::Failure);
+    assert!(error.contains("one cannot be used: No such file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_read_what_it_is_given_ends_as_it_likes() {
+    let text = "x".repeat(10_000_000);
+    let deaf = ShellCommand::new(["/bin/sh", "-c", "exec 0<&-; echo done"]).stdin(text.clone());
+    let count = ShellCommand::new(["/bin/sh", "-c", "test $(wc -c) = 10000000"]).stdin(text);
+    let shell = Shell::new().allow("deaf", deaf).allow("count", count);
+    let run = OneRun::of(shell).await;
+    for command in ["deaf", "count"] {
+        let ended = run.run(command, json!({ "command": command })).await;
+        assert_eq!(ended, (Outcome::Success, String::new()), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn of_its_output_as_much_is_kept_as_the_list_says() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let script = "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done";
+    let command = ShellCommand::new(["/bin/sh", "-c", script]).output_limit(100);
+    let run = OneRun::of(Shell::new().allow("talks", command)).await;
+    let ended = run.run("t", json!({ "command": "talks" })).await;
+    assert_eq!(ended, (Outcome::Success, String::new()));
+    lines.one(&["stdout", "line 3"]);
+    lines.one(&["stdout", "line 999"]);
+    let kept = lines.text().matches("tasklock::shell").count();
+    assert!((20..50).contains(&kept), "{kept}");
+}
+
+#[tokio::test]
+async fn a_command_runs_as_another_user_or_says_that_it_cannot() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let command = ShellCommand::new(["/usr/bin/id"]).user(65_534, 65_534).directory("/");
+    let run = OneRun::of(Shell::new().allow("id", command)).await;
+    let (outcome, error) = run.run("t", json!({ "command": "id" })).await;
+    match rustix::process::geteuid().is_root() {
+        true => {
+            assert_eq!((outcome, error.as_str()), (Outcome::Success, ""));
+            // In no group of ours.
+            let line = lines.one(&["stdout", "uid=65534"]);
+            assert!(line.contains("groups=65534") && !line.contains("root"), "{line}");
+        }
+        false => {
+            assert_eq!(outcome, Outcome::Failure);
+            assert!(error.contains("Operation not permitted"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn programs_that_cannot_be_run_are_failures_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, broken) = (dir.path().join("plain"), dir.path().join("broken"));
+    std::fs::write(&plain, "#!/bin/sh\n").unwrap();
+    std::fs::write(&broken, "#!/nowhere/interpreter\n").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let word = |path: &Path| [path.to_str().unwrap().to_owned()];
+    let shell = Shell::new()
+        .allow("plain", word(&plain))
+        .allow("directory", ["/"])
+        .allow("broken", word(&broken))
+        .allow("nowhere", ShellCommand::new(["/bin/true"]).directory("/nowhere"));
+    let run = OneRun::of(shell).await;
+    for (name, why) in [
+        ("plain", "Permission denied"),
+        ("directory", "Permission denied"),
+        ("broken", "No such file"),
+        ("nowhere", "No such file"),
+    ] {
+        let (outcome, error) = run.run(name, json!({ "command": name })).await;
+        assert_eq!(outcome, Outcome::Failure, "{name}");
+        assert!(error.contains("cannot be started") && error.contains(why), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn how_a_command_ended_and_what_it_said_is_in_the_history() {
+    use tasklock::{MemoryFleet, MemoryHistory, MemoryLock, RunLogLayer, RunQuery, Scheduler, StoredTask};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let layer = RunLogLayer::new();
+    Lines::among_others();
+    let subscriber = tracing_subscriber::registry().with(layer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let scheduler = Scheduler::builder()
+        .lock(MemoryLock::new())
+        .fleet(MemoryFleet::new())
+        .history(MemoryHistory::new())
+        .run_logs(&layer)
+        .build()
+        .unwrap();
+    scheduler.kind("shell", any_script()).unwrap();
+    let store = scheduler.handle().task_store().unwrap();
+    let text = "printf 'binary \\377\\000\\033[2J\\n'; head -c 3000000 /dev/zero | tr '\\0' y; echo; echo bad >&2; kill -TERM $$";
+    let task = StoredTask::new("t", "shell", "@startup")
+        .parameters(json!({ "command": "sh", "arguments": [text] }));
+    store.save(&task).await.unwrap();
+    scheduler.start().await.unwrap();
+    let history = scheduler.handle().history().unwrap();
+    let query = RunQuery::of("t".parse().unwrap());
+    let mut found = None;
+    for _ in 0..3_000 {
+        let page = history.runs(&query).await.unwrap();
+        found = page.runs.into_iter().find(|run| run.outcome.is_some());
+        if found.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    scheduler.stop().await;
+    let record = found.unwrap();
+    assert_eq!(record.outcome, Some(Outcome::Failure));
+    let error = format!("{record:?}");
+    assert!(error.contains("was ended by signal 15 (SIGTERM): bad"), "{error}");
+    let tail = history.log(record.run_id, 0).await.unwrap();
+    let size: usize = tail.lines.iter().map(|line| line.text.len()).sum();
+    assert!(size <= 64 << 10, "{size}");
+    let all: String = tail.lines.iter().map(|line| format!("{}\n", line.text)).collect();
+    assert!(all.contains("bad") && all.contains("Output left out"), "{all}");
+    assert!(all.chars().all(|c| !c.is_control() || c == '\n'), "{all}");
+}
