@@ -55,7 +55,10 @@ async fn run(arguments: Vec<String>, ctx: RunContext) -> TaskResult {
         .env("TASKLOCK_TASK", ctx.task_name())
         .env("TASKLOCK_RUN_ID", ctx.run_id().to_string())
         .env("TASKLOCK_FIRE_TIME", ctx.fire_time().to_rfc3339())
-        .env("TASKLOCK_FENCING_TOKEN", ctx.fencing_token().get().to_string())
+        .env(
+            "TASKLOCK_FENCING_TOKEN",
+            ctx.fencing_token().get().to_string(),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -95,7 +98,11 @@ async fn tell(stream: &'static str, output: Option<impl AsyncRead + Unpin>) {
     loop {
         let mut line = Vec::new();
         // It must not wait for us, whatever it writes; a stream that breaks has ended.
-        match (&mut output).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+        match (&mut output)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+            .await
+        {
             Ok(1..) => {}
             _ => return,
         }

@@ -66,10 +66,14 @@ pub(crate) fn embedded() -> clap::Command {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();
     let name = std::path::Path::new(&program).file_name();
-    let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = name
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let is_ours = |word: &String| super::Command::has_subcommand(word);
-    let before: Vec<String> =
-        words.take_while(|word| !is_ours(word)).filter(|word| !word.starts_with('-')).collect();
+    let before: Vec<String> = words
+        .take_while(|word| !is_ours(word))
+        .filter(|word| !word.starts_with('-'))
+        .collect();
     let mut whole: Option<clap::Command> = None;
     for word in before.into_iter().rev() {
         whole = Some(match whole {

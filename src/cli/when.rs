@@ -64,7 +64,9 @@ pub(crate) fn read_length(text: &str) -> Result<Duration, String> {
     let mut total = 0_u64;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(refuse)?;
         let (number, after) = rest.split_at(digits);
         let mut unit = after.chars();
         let seconds = match unit.next() {
@@ -101,7 +103,9 @@ pub(crate) fn read_moment(text: &str) -> Result<Moment, String> {
         return Ok(Moment::At(at.to_utc()));
     }
     let forms = ["%H:%M:%S", "%H:%M"];
-    let mut read = forms.iter().filter_map(|form| NaiveTime::parse_from_str(text, form).ok());
+    let mut read = forms
+        .iter()
+        .filter_map(|form| NaiveTime::parse_from_str(text, form).ok());
     read.next().map(Moment::OfDay).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
         format!("{shown:?} is no time: write it as 2030-01-31T09:00:00Z or 14:00")
@@ -164,7 +168,11 @@ mod tests {
         ] {
             assert_eq!(length(Duration::from_secs(seconds)), text);
             if seconds > 0 {
-                assert_eq!(read_length(text), Ok(Duration::from_secs(seconds)), "{text}");
+                assert_eq!(
+                    read_length(text),
+                    Ok(Duration::from_secs(seconds)),
+                    "{text}"
+                );
             }
         }
         assert_eq!(took(0.0124), "12ms");
@@ -175,7 +183,17 @@ mod tests {
 
     #[test]
     fn what_is_no_length_is_refused() {
-        for text in ["", "0s", "10", "s", "-1h", "1h-", "1y", "99999999999999999999s", "9999999999w"] {
+        for text in [
+            "",
+            "0s",
+            "10",
+            "s",
+            "-1h",
+            "1h-",
+            "1y",
+            "99999999999999999999s",
+            "9999999999w",
+        ] {
             assert!(read_length(text).is_err(), "{text}");
         }
         assert!(read_length(&"1".repeat(1 << 20)).unwrap_err().len() < 200);

@@ -54,7 +54,11 @@ fn conflicts() -> &'static [&'static str] {
 impl Place {
     /// The fleet there.
     pub(crate) async fn reach(&self) -> Result<Box<dyn Fleet>, Failure> {
-        let ca = match self.ca_file.clone().or_else(|| variable("TASKLOCK_CA_FILE").map(Into::into)) {
+        let ca = match self
+            .ca_file
+            .clone()
+            .or_else(|| variable("TASKLOCK_CA_FILE").map(Into::into))
+        {
             Some(path) => Some(read(&path)?),
             None => None,
         };
@@ -152,7 +156,9 @@ impl fmt::Debug for Place {
 
 /// A variable that says something.
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -172,9 +178,15 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// One line, whoever wrote it.
 fn text(path: &Path) -> Result<String, Failure> {
     let bytes = read(path)?;
-    let text = String::from_utf8(bytes).unwrap_or_default().trim().to_owned();
+    let text = String::from_utf8(bytes)
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     match text.is_empty() || text.contains(char::is_control) {
-        true => Err(Failure::usage(format!("{} is not one line of text", path.display()))),
+        true => Err(Failure::usage(format!(
+            "{} is not one line of text",
+            path.display()
+        ))),
         false => Ok(text),
     }
 }
@@ -185,7 +197,10 @@ fn has_secret(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default();
     let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
-    let in_authority = host.contains('@') && host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    let in_authority = host.contains('@')
+        && host
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.contains(':'));
     in_authority || user.contains(':') || rest.contains("pass=")
 }
 

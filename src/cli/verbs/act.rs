@@ -110,7 +110,9 @@ impl Time {
             return Ok(self.length.unwrap_or(Duration::from_secs(3600)));
         };
         let until = until.next(now, Tz::UTC).map(|at| at - now);
-        let length = until.and_then(|left| left.to_std().ok()).filter(|left| !left.is_zero());
+        let length = until
+            .and_then(|left| left.to_std().ok())
+            .filter(|left| !left.is_zero());
         length.ok_or_else(|| Failure::usage("--until is in the past"))
     }
 }

@@ -7,7 +7,12 @@ use crate::control::By;
 #[derive(Debug, Clone, clap::Args)]
 struct Actor {
     /// Who asks for it, for the audit trail; by the HTTP API the token says it [default: USER@host]
-    #[arg(long = "as", value_name = "NAME", env = "TASKLOCK_ACTOR", hide_env_values = true)]
+    #[arg(
+        long = "as",
+        value_name = "NAME",
+        env = "TASKLOCK_ACTOR",
+        hide_env_values = true
+    )]
     actor: Option<String>,
 }
 
@@ -52,7 +57,9 @@ impl Actor {
 
 /// `ana@api-7f9c`, as far as the system says so.
 fn user() -> String {
-    let named = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let named = ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
     let user = named.filter(|name| !name.trim().is_empty());
     let user = user.unwrap_or_else(|| "somebody".to_owned());
     let whole = format!("{user}@{}", host());
@@ -63,7 +70,10 @@ fn user() -> String {
 /// The name of this host, as instances know it.
 pub(crate) fn host() -> String {
     #[cfg(unix)]
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     #[cfg(not(unix))]
     let host = std::env::var("COMPUTERNAME").unwrap_or_default();
     let fit = host.chars().filter(|c| c.is_ascii_graphic() && *c != '|');

@@ -35,7 +35,9 @@ impl Cancel {
             true => Some(Duration::ZERO),
             false => self.grace,
         };
-        let done = fleet.act(&Act::Cancel { run, grace }, &self.asker.by()?).await?;
+        let done = fleet
+            .act(&Act::Cancel { run, grace }, &self.asker.by()?)
+            .await?;
         say(done.text);
         Ok(Status::Done)
     }
@@ -49,7 +51,10 @@ async fn active(fleet: &dyn Fleet, name: &str) -> Result<RunId, Failure> {
         [] => Err(Failure::not_found(format!("no run of {name} goes on"))),
         several => {
             let ids: Vec<&str> = several.iter().map(|run| run.id.as_str()).collect();
-            let text = format!("several runs of {name} go on: say which of {}", ids.join(", "));
+            let text = format!(
+                "several runs of {name} go on: say which of {}",
+                ids.join(", ")
+            );
             Err(Failure::usage(text))
         }
     }

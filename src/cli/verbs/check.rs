@@ -12,7 +12,10 @@ pub(crate) async fn run(
         return check.run(Vec::new());
     }
     let fleet = reach().await.map_err(|failure| match failure.status {
-        Status::Usage => Failure::usage(format!("give SPECS to check; or, for those of tasks: {}", failure.text)),
+        Status::Usage => Failure::usage(format!(
+            "give SPECS to check; or, for those of tasks: {}",
+            failure.text
+        )),
         _ => failure,
     })?;
     let tasks = fleet.tasks().await?;

@@ -76,11 +76,19 @@ fn pages(program: &Command) -> Vec<(String, String)> {
         if command.is_hide_set() || command.get_name() == "help" {
             continue;
         }
-        let name = command.get_display_name().unwrap_or(command.get_name()).replace(' ', "-");
-        let named = command.clone().name(name.clone()).bin_name(name.replace('-', " "));
+        let name = command
+            .get_display_name()
+            .unwrap_or(command.get_name())
+            .replace(' ', "-");
+        let named = command
+            .clone()
+            .name(name.clone())
+            .bin_name(name.replace('-', " "));
         let mut page = Vec::new();
         // Writing to memory does not fail.
-        let _ = clap_mangen::Man::new(named).title(name.to_uppercase()).render(&mut page);
+        let _ = clap_mangen::Man::new(named)
+            .title(name.to_uppercase())
+            .render(&mut page);
         pages.push((name, String::from_utf8_lossy(&page).into_owned()));
         let mut below: Vec<&Command> = command.get_subcommands().collect();
         below.reverse();

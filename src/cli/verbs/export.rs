@@ -56,12 +56,17 @@ impl Export {
             (What::K8s, Some(job)) => {
                 // Names of objects, and what refers to them; not files and programs.
                 let named = MANIFESTS.replace("ame: tasklock\n", &format!("ame: {job}\n"));
-                print(&named.replace("secret generic tasklock ", &format!("secret generic {job} ")));
+                print(&named.replace(
+                    "secret generic tasklock ",
+                    &format!("secret generic {job} "),
+                ));
             }
             (What::Grafana, _) => print(DASHBOARD),
             (What::Alerts, None) => print(RULES),
             (What::Alerts, Some(job)) => {
-                let groups = JOB_RULES.split_once(GROUPS).map_or("", |(_, groups)| groups);
+                let groups = JOB_RULES
+                    .split_once(GROUPS)
+                    .map_or("", |(_, groups)| groups);
                 print(&format!("{RULES}{}", groups.replace(SERVICE, job)));
             }
         }

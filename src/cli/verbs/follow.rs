@@ -65,7 +65,10 @@ impl Follow {
                 }
                 None => "waits to start".to_owned(),
             };
-            if self.timeout.is_some_and(|timeout| waiting.waited() >= timeout) {
+            if self
+                .timeout
+                .is_some_and(|timeout| waiting.waited() >= timeout)
+            {
                 let text = format!("run {id} goes on after {}", when::length(waiting.waited()));
                 return Err(Failure::new(Status::TimedOut, text));
             }
@@ -77,17 +80,30 @@ impl Follow {
 
 /// What it says of itself.
 fn how_far(run: &Run) -> String {
-    let progress = run.progress.as_ref().map(|progress| format!(" {}/{}", progress.done, progress.total));
+    let progress = run
+        .progress
+        .as_ref()
+        .map(|progress| format!(" {}/{}", progress.done, progress.total));
     let status = run.status.as_ref().map(|status| format!(" {status}"));
-    format!("running{}{}", progress.unwrap_or_default(), status.unwrap_or_default())
+    format!(
+        "running{}{}",
+        progress.unwrap_or_default(),
+        status.unwrap_or_default()
+    )
 }
 
 /// How it ended, in a sentence.
 pub(crate) fn ended(run: &Run) -> String {
     let terminal = Terminal::stdout();
     let word = run.outcome.map_or("running", Outcome::as_str);
-    let took = run.duration_s.map(|s| format!(" in {}", when::took(s))).unwrap_or_default();
-    let error = run.error.as_ref().map(|error| format!(": {}", contained_line(&error.message, LONGEST)));
+    let took = run
+        .duration_s
+        .map(|s| format!(" in {}", when::took(s)))
+        .unwrap_or_default();
+    let error = run
+        .error
+        .as_ref()
+        .map(|error| format!(": {}", contained_line(&error.message, LONGEST)));
     let word = terminal.paint(Colour::of(word), word);
     format!("{word}{took}{}", error.unwrap_or_default())
 }

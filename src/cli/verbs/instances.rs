@@ -42,7 +42,9 @@ impl Instances {
             return Ok(Status::Done);
         }
         let now = SystemClock.now();
-        let mut table = Table::new(["STATE", "ID", "VERSION", "RUNNING", "TASKS", "UP", "HEARD", "CLOCK", "STORE"]);
+        let mut table = Table::new([
+            "STATE", "ID", "VERSION", "RUNNING", "TASKS", "UP", "HEARD", "CLOCK", "STORE",
+        ]);
         for instance in &instances {
             let running = match instance.limit {
                 Some(limit) => format!("{}/{limit}", instance.running),
@@ -52,13 +54,25 @@ impl Instances {
             table.row([
                 Cell::word(instance.state.as_str()),
                 (&instance.id).into(),
-                instance.application.as_ref().unwrap_or(&instance.version).into(),
+                instance
+                    .application
+                    .as_ref()
+                    .unwrap_or(&instance.version)
+                    .into(),
                 running.into(),
                 instance.tasks.to_string().into(),
                 when::length((now - instance.started_at.0).to_std().unwrap_or_default()).into(),
                 when::ago(instance.said_at.0, now).into(),
-                instance.clock_skew_s.map(|s| format!("{:+.0}ms", -s * 1e3)).unwrap_or_default().into(),
-                instance.store_round_trip_s.map(ms).unwrap_or_default().into(),
+                instance
+                    .clock_skew_s
+                    .map(|s| format!("{:+.0}ms", -s * 1e3))
+                    .unwrap_or_default()
+                    .into(),
+                instance
+                    .store_round_trip_s
+                    .map(ms)
+                    .unwrap_or_default()
+                    .into(),
             ]);
         }
         print(&table.render(&Terminal::stdout()));
@@ -70,7 +84,10 @@ impl Instances {
 impl Drain {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         let instance = instance_id(fleet, &self.instance).await?;
-        say(fleet.act(&Act::Drain { instance }, &self.asker.by()?).await?.text);
+        say(fleet
+            .act(&Act::Drain { instance }, &self.asker.by()?)
+            .await?
+            .text);
         Ok(Status::Done)
     }
 }
@@ -82,7 +99,10 @@ impl Undrain {
             Err(failure) if failure.status == Status::NotFound => self.instance,
             known => known?,
         };
-        say(fleet.act(&Act::Undrain { instance }, &self.asker.by()?).await?.text);
+        say(fleet
+            .act(&Act::Undrain { instance }, &self.asker.by()?)
+            .await?
+            .text);
         Ok(Status::Done)
     }
 }

@@ -47,7 +47,9 @@ enum Form {
 }
 
 fn health(word: &str) -> Result<Health, String> {
-    let known = Health::ALL.into_iter().find(|health| health.as_str() == word);
+    let known = Health::ALL
+        .into_iter()
+        .find(|health| health.as_str() == word);
     known.ok_or_else(|| {
         let words: Vec<&str> = Health::ALL.iter().map(|health| health.as_str()).collect();
         format!("expected one of {}", words.join(", "))
@@ -103,18 +105,24 @@ fn table(tasks: &[Task], now: DateTime<Utc>) -> Table<8> {
 fn wide(tasks: &[Task], now: DateTime<Utc>) -> Table<15> {
     let [health, name, schedule, zone, paused, running, last, next] = HEADS;
     let mut table = Table::new([
-        health, name, schedule, zone, paused, running, last, next, "OUTCOME", "TOOK", "FAILURES", "SUCCESS",
-        "P95", "ON", "TAGS",
+        health, name, schedule, zone, paused, running, last, next, "OUTCOME", "TOOK", "FAILURES",
+        "SUCCESS", "P95", "ON", "TAGS",
     ]);
     for task in tasks {
         let [health, name, schedule, zone, paused, running, last, next] = cells(task, now);
         let run = task.last_run.as_ref();
-        let took = run.and_then(|run| run.duration_s).map(when::took).unwrap_or_default();
+        let took = run
+            .and_then(|run| run.duration_s)
+            .map(when::took)
+            .unwrap_or_default();
         let failures = match task.consecutive_failures {
             0 => Cell::from(""),
             n => Cell::from(n.to_string()).in_colour(Colour::Bad),
         };
-        let ratio = task.stats.success_ratio.map(|ratio| format!("{:.1}%", ratio * 100.0));
+        let ratio = task
+            .stats
+            .success_ratio
+            .map(|ratio| format!("{:.1}%", ratio * 100.0));
         let p95 = task.stats.p95_s.map(when::took);
         table.row([
             health,
@@ -125,12 +133,19 @@ fn wide(tasks: &[Task], now: DateTime<Utc>) -> Table<15> {
             running,
             last,
             next,
-            run.map(|run| Cell::word(run.outcome.as_str())).unwrap_or_else(|| "".into()),
+            run.map(|run| Cell::word(run.outcome.as_str()))
+                .unwrap_or_else(|| "".into()),
             took.into(),
             failures,
             ratio.unwrap_or_default().into(),
             p95.unwrap_or_default().into(),
-            format!("{}/{}{}", task.registered_on, task.instances, if task.drift { " drift" } else { "" }).into(),
+            format!(
+                "{}/{}{}",
+                task.registered_on,
+                task.instances,
+                if task.drift { " drift" } else { "" }
+            )
+            .into(),
             task.tags.join(",").into(),
         ]);
     }
@@ -147,7 +162,10 @@ fn cells(task: &Task, now: DateTime<Utc>) -> [Cell; 8] {
         Some(other) => (&other.cron, &other.timezone),
         None => (&task.schedule.cron, &task.schedule.timezone),
     };
-    let last = task.last_run.as_ref().map(|run| when::ago(run.ended_at.0, now));
+    let last = task
+        .last_run
+        .as_ref()
+        .map(|run| when::ago(run.ended_at.0, now));
     [
         Cell::word(task.health.as_str()),
         name.into(),
@@ -187,7 +205,9 @@ fn next(task: &Task, now: DateTime<Utc>) -> Cell {
         let late = (now - deadline.0).to_std().unwrap_or_default();
         return Cell::from(format!("overdue {}", when::length(late))).in_colour(Colour::Bad);
     }
-    let next = task.next_fire_at.map(|at| (at.0 - now).to_std().unwrap_or_default());
+    let next = task
+        .next_fire_at
+        .map(|at| (at.0 - now).to_std().unwrap_or_default());
     next.map(when::length).unwrap_or_default().into()
 }
 
@@ -195,7 +215,10 @@ fn next(task: &Task, now: DateTime<Utc>) -> Cell {
 fn footer(tasks: &[Task]) -> String {
     let count = |fits: &dyn Fn(&&Task) -> bool| tasks.iter().filter(fits).count();
     let parts = [
-        (count(&|task| task.health.needs_attention()), "need attention"),
+        (
+            count(&|task| task.health.needs_attention()),
+            "need attention",
+        ),
         (count(&|task| task.pause.is_some()), "paused"),
         (count(&|task| task.running), "running"),
     ];

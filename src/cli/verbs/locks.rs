@@ -84,8 +84,15 @@ async fn without_token(fleet: &dyn Fleet, task: &str) -> Result<Failure, Failure
         .iter()
         .filter(|lock| lock.task == task)
         .map(|lock| {
-            let lives = if lock.holder_lives { "lives" } else { "is gone" };
-            format!("--token {}, if that of {}, which {lives}, is meant", lock.fencing_token, lock.holder)
+            let lives = if lock.holder_lives {
+                "lives"
+            } else {
+                "is gone"
+            };
+            format!(
+                "--token {}, if that of {}, which {lives}, is meant",
+                lock.fencing_token, lock.holder
+            )
         })
         .collect();
     Ok(match held.is_empty() {

@@ -50,7 +50,10 @@ impl Logs {
                     }
                 }
                 None if !self.follow => {
-                    return Err(Failure::not_found(format!("task {} has not run yet", self.what)));
+                    return Err(Failure::not_found(format!(
+                        "task {} has not run yet",
+                        self.what
+                    )));
                 }
                 _ => {}
             }

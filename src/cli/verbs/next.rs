@@ -79,7 +79,9 @@ impl Next {
     async fn of_task(&self, fleet: &dyn Fleet, name: &str) -> Result<Status, Failure> {
         let task = fleet.task(name).await?;
         let count = self.count(10);
-        let fires = fleet.fires(name, self.question.after(), count.min(10_000)).await?;
+        let fires = fleet
+            .fires(name, self.question.after(), count.min(10_000))
+            .await?;
         let status = match fires.is_empty() {
             true => Status::NotFound,
             false => Status::Done,
@@ -92,7 +94,11 @@ impl Next {
         let now = SystemClock.now();
         let mut lines = String::new();
         for fire in &fires {
-            let mut line = format!("{}   {}", when::by_clock(fire.at.0, zone), when::from_now(fire.at.0, now));
+            let mut line = format!(
+                "{}   {}",
+                when::by_clock(fire.at.0, zone),
+                when::from_now(fire.at.0, now)
+            );
             for said in fire.note.iter().chain(&fire.held_back) {
                 line.push_str(&format!("   {}", contained_line(said, 300)));
             }
@@ -104,9 +110,19 @@ impl Next {
             say("never, as far as a clock can tell");
         }
         if let Some(pause) = &task.pause {
-            let by = pause.actor.as_ref().map(|actor| format!(" by {actor}")).unwrap_or_default();
-            let until = pause.until.map(|until| format!(" until {}", when::by_clock(until.0, zone)));
-            let text = format!("note: paused{by}{} ({:?})", until.unwrap_or_default(), pause.reason);
+            let by = pause
+                .actor
+                .as_ref()
+                .map(|actor| format!(" by {actor}"))
+                .unwrap_or_default();
+            let until = pause
+                .until
+                .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
+            let text = format!(
+                "note: paused{by}{} ({:?})",
+                until.unwrap_or_default(),
+                pause.reason
+            );
             note(contained_line(&text, 1_000));
         }
         Ok(status)
@@ -124,7 +140,9 @@ impl Next {
         due.sort_unstable_by_key(|(at, name, _)| (*at, *name));
         due.truncate(self.count(usize::MAX));
         if self.output.is_json() {
-            let all = due.iter().map(|(at, task, _)| json!({ "task": task, "at": Stamp(*at) }));
+            let all = due
+                .iter()
+                .map(|(at, task, _)| json!({ "task": task, "at": Stamp(*at) }));
             say_json(&all.collect::<Vec<_>>())?;
             return Ok(Status::Done);
         }

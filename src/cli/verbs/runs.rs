@@ -46,7 +46,9 @@ pub(crate) enum Since {
 pub(crate) fn since(text: &str) -> Result<Since, String> {
     match when::read_length(text) {
         Ok(length) => Ok(Since::Ago(length)),
-        Err(_) => when::read_moment(text).map(Since::At).map_err(|e| format!("{e}, or so long ago as 24h")),
+        Err(_) => when::read_moment(text)
+            .map(Since::At)
+            .map_err(|e| format!("{e}, or so long ago as 24h")),
     }
 }
 
@@ -90,11 +92,17 @@ impl Runs {
 }
 
 pub(crate) fn table(runs: &[Run], now: DateTime<Utc>) -> Table<8> {
-    let mut table = Table::new(["RUN", "TASK", "OUTCOME", "TRIGGER", "STARTED", "TOOK", "INSTANCE", "ERROR"]);
+    let mut table = Table::new([
+        "RUN", "TASK", "OUTCOME", "TRIGGER", "STARTED", "TOOK", "INSTANCE", "ERROR",
+    ]);
     for run in runs {
         let word = run.outcome.map_or("running", |outcome| outcome.as_str());
         let error = run.error.as_ref().map(|error| error.message.clone());
-        let by = run.trigger.actor.as_ref().map(|actor| format!(" by {actor}"));
+        let by = run
+            .trigger
+            .actor
+            .as_ref()
+            .map(|actor| format!(" by {actor}"));
         let trigger = format!("{}{}", run.trigger.kind, by.unwrap_or_default());
         table.row([
             (&run.id).into(),
@@ -104,7 +112,10 @@ pub(crate) fn table(runs: &[Run], now: DateTime<Utc>) -> Table<8> {
             when::ago(run.started_at.0, now).into(),
             run.duration_s.map(when::took).unwrap_or_default().into(),
             (&run.instance).into(),
-            error.or_else(|| run.status.clone()).unwrap_or_default().into(),
+            error
+                .or_else(|| run.status.clone())
+                .unwrap_or_default()
+                .into(),
         ]);
     }
     table

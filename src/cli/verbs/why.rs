@@ -30,7 +30,10 @@ pub(crate) struct Why {
 impl Why {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         let task = fleet.task(&self.task).await?;
-        let zone = self.tz.or_else(|| task.schedule.timezone.parse().ok()).unwrap_or(Tz::UTC);
+        let zone = self
+            .tz
+            .or_else(|| task.schedule.timezone.parse().ok())
+            .unwrap_or(Tz::UTC);
         let at = self.at.last(SystemClock.now(), zone);
         let at = at.ok_or_else(|| Failure::usage("--at is no time of that zone"))?;
         let why = fleet.why(&self.task, at).await?;

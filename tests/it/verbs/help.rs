@@ -26,9 +26,16 @@ fn the_manual_has_the_help_as_it_is() {
         ("cron --help", own(&["cron", "--help"])),
         ("tasklock --help", tasklock(&["--help"])),
     ] {
-        let help = said(command).done().replace(&format!("{}/", std::env::temp_dir().display()), "");
-        let (begin, end) = (format!("<!-- {mark} -->\n```text\n"), "```\n<!-- end -->".to_owned());
-        let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("docs/cli.md has no {mark}"));
+        let help = said(command)
+            .done()
+            .replace(&format!("{}/", std::env::temp_dir().display()), "");
+        let (begin, end) = (
+            format!("<!-- {mark} -->\n```text\n"),
+            "```\n<!-- end -->".to_owned(),
+        );
+        let (head, rest) = text
+            .split_once(&begin)
+            .unwrap_or_else(|| panic!("docs/cli.md has no {mark}"));
         let (_, tail) = rest.split_once(&end).unwrap();
         text = format!("{head}{begin}{}\n{end}{tail}", help.trim_end());
     }
@@ -36,7 +43,9 @@ fn the_manual_has_the_help_as_it_is() {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, &text).unwrap();
         }
-        panic!("the help is not what docs/cli.md says: set UPDATE_DOCS=1 and run this test, then look at what changed");
+        panic!(
+            "the help is not what docs/cli.md says: set UPDATE_DOCS=1 and run this test, then look at what changed"
+        );
     }
 }
 
@@ -47,17 +56,48 @@ fn each_command_says_what_it_does_in_a_line_and_what_its_options_are() {
     let commands: BTreeMap<&str, &str> = list
         .lines()
         .take_while(|line| !line.is_empty())
-        .map(|line| line.trim().split_once("  ").unwrap_or_else(|| panic!("{line:?} says nothing")))
+        .map(|line| {
+            line.trim()
+                .split_once("  ")
+                .unwrap_or_else(|| panic!("{line:?} says nothing"))
+        })
         .collect();
     for verb in [
-        "list", "describe", "next", "runs", "logs", "run", "pause", "resume", "skip", "override", "reset", "cancel",
-        "instances", "drain", "undrain", "locks", "unlock", "why", "check", "doctor", "health", "export",
-        "completions", "man",
+        "list",
+        "describe",
+        "next",
+        "runs",
+        "logs",
+        "run",
+        "pause",
+        "resume",
+        "skip",
+        "override",
+        "reset",
+        "cancel",
+        "instances",
+        "drain",
+        "undrain",
+        "locks",
+        "unlock",
+        "why",
+        "check",
+        "doctor",
+        "health",
+        "export",
+        "completions",
+        "man",
     ] {
         assert!(commands.contains_key(verb), "{verb} is not in {help}");
-        for said in [said(tasklock(&[verb, "--help"])), said(own(&["cron", verb, "--help"]))] {
+        for said in [
+            said(tasklock(&[verb, "--help"])),
+            said(own(&["cron", verb, "--help"])),
+        ] {
             let text = said.done();
-            assert!(text.contains("Usage: ") && text.contains("-h, --help"), "{text}");
+            assert!(
+                text.contains("Usage: ") && text.contains("-h, --help"),
+                "{text}"
+            );
         }
     }
 }
@@ -66,9 +106,15 @@ fn each_command_says_what_it_does_in_a_line_and_what_its_options_are() {
 fn shells_complete_it_and_manuals_have_a_page_of_each_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = said(tasklock(&["completions", shell])).done();
-        assert!(script.contains("tasklock") && script.contains("undrain"), "{shell}");
+        assert!(
+            script.contains("tasklock") && script.contains("undrain"),
+            "{shell}"
+        );
         let script = said(own(&["cron", "completions", shell])).done();
-        assert!(script.contains("cron") && script.contains("undrain"), "{shell}");
+        assert!(
+            script.contains("cron") && script.contains("undrain"),
+            "{shell}"
+        );
     }
     let script = said(tasklock(&["completions", "bash"])).done();
     let mut bash = std::process::Command::new("bash");
@@ -76,14 +122,21 @@ fn shells_complete_it_and_manuals_have_a_page_of_each_command() {
     let checked = super::rig::said_to(bash, &script);
     assert_eq!(checked.status, 0, "{checked:?}");
     let page = said(tasklock(&["man", "run"])).done();
-    assert!(page.contains(".TH TASKLOCK-RUN 1") && page.contains("KEY"), "{page}");
+    assert!(
+        page.contains(".TH TASKLOCK-RUN 1") && page.contains("KEY"),
+        "{page}"
+    );
     let dir = tempfile::tempdir().unwrap();
     said(tasklock(&["man", "--dir", dir.path().to_str().unwrap()])).done();
-    let pages: Vec<String> = std::fs::read_dir(dir.path()).unwrap()
+    let pages: Vec<String> = std::fs::read_dir(dir.path())
+        .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     for page in ["tasklock.1", "tasklock-run.1", "tasklock-list.1"] {
-        assert!(pages.iter().any(|p| p == page), "{page} is not in {pages:?}");
+        assert!(
+            pages.iter().any(|p| p == page),
+            "{page} is not in {pages:?}"
+        );
     }
     said(tasklock(&["man", "nonsense"])).refuses(3, &["there is no command"]);
 }
@@ -94,7 +147,10 @@ fn what_goes_with_a_service_is_printed_with_its_name() {
     assert_eq!(dashboard["schemaVersion"], 39);
     let rules = said(tasklock(&["export", "alerts", "--job", "billing-api"])).done();
     assert!(rules.contains("TaskMissedDeadline"), "{rules}");
-    assert!(rules.contains(r#"absent(task_scheduler_running{job="billing-api"})"#), "{rules}");
+    assert!(
+        rules.contains(r#"absent(task_scheduler_running{job="billing-api"})"#),
+        "{rules}"
+    );
     assert!(!rules.contains("my-service"), "{rules}");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rules.yml");

@@ -10,7 +10,12 @@ const SECRET: &str = "hunter2-is-secret";
 
 #[test]
 fn whoever_does_not_say_where_the_fleet_is_is_asked_to() {
-    for words in [&["list"][..], &["run", "t"], &["next"], &["pause", "t", "--reason", "x"]] {
+    for words in [
+        &["list"][..],
+        &["run", "t"],
+        &["next"],
+        &["pause", "t", "--reason", "x"],
+    ] {
         let said = said(tasklock(words));
         said.refuses(2, &["where is the fleet?", "--redis", "TASKLOCK_REDIS"]);
         assert_eq!(said.out, "");
@@ -18,7 +23,8 @@ fn whoever_does_not_say_where_the_fleet_is_is_asked_to() {
     said(tasklock(&["next"])).refuses(2, &["SPEC"]);
     said(tasklock(&["check"])).refuses(2, &["SPECS"]);
     let mut both = tasklock(&["list"]);
-    both.env("TASKLOCK_REDIS", "redis://127.0.0.1:1").env("TASKLOCK_URL", "https://127.0.0.1:1/x");
+    both.env("TASKLOCK_REDIS", "redis://127.0.0.1:1")
+        .env("TASKLOCK_URL", "https://127.0.0.1:1/x");
     said(both).refuses(2, &["are both set"]);
 }
 
@@ -26,7 +32,13 @@ fn whoever_does_not_say_where_the_fleet_is_is_asked_to() {
 fn a_store_that_is_away_is_status_5_within_seconds() {
     let port = free_port();
     let begun = Instant::now();
-    for words in [&["list"][..], &["doctor"], &["run", "t"], &["health"], &["pause", "t", "--reason", "x"]] {
+    for words in [
+        &["list"][..],
+        &["doctor"],
+        &["run", "t"],
+        &["health"],
+        &["pause", "t", "--reason", "x"],
+    ] {
         let url = format!("redis://127.0.0.1:{port}");
         let said = said(tasklock(&[&["--redis", &url], words].concat()));
         said.refuses(5, &[&format!("127.0.0.1:{port}")]);
@@ -50,7 +62,11 @@ fn a_password_is_never_on_the_command_line_nor_in_what_is_said() {
     // On the command line it is refused, and not repeated.
     let refused = said(tasklock(&["list", "--redis", &right]));
     refused.refuses(2, &["has a password", "TASKLOCK_REDIS", "--redis-file"]);
-    let refused_url = said(tasklock(&["list", "--url", &format!("https://u:{SECRET}@127.0.0.1:1/")]));
+    let refused_url = said(tasklock(&[
+        "list",
+        "--url",
+        &format!("https://u:{SECRET}@127.0.0.1:1/"),
+    ]));
     refused_url.refuses(2, &["TASKLOCK_TOKEN"]);
 
     // By the environment, and by a file.
@@ -60,12 +76,21 @@ fn a_password_is_never_on_the_command_line_nor_in_what_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("redis");
     std::fs::write(&file, format!("{right}\n")).unwrap();
-    let by_file = ["instances", "-o", "json", "--redis-file", file.to_str().unwrap()];
+    let by_file = [
+        "instances",
+        "-o",
+        "json",
+        "--redis-file",
+        file.to_str().unwrap(),
+    ];
     assert_eq!(said(tasklock(&by_file)).done(), "[]\n");
 
     // Neither `ps` nor any message has it.
     let mut watch = tasklock(&["list", "-w"]);
-    watch.env("TASKLOCK_REDIS", &right).stdout(Stdio::null()).stderr(Stdio::null());
+    watch
+        .env("TASKLOCK_REDIS", &right)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let child = watch.spawn().unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let shown = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
@@ -73,15 +98,33 @@ fn a_password_is_never_on_the_command_line_nor_in_what_is_said() {
     assert!(!String::from_utf8_lossy(&shown).contains(SECRET));
 
     let mut messages = vec![refused, refused_url];
-    for words in [&["list"][..], &["doctor"], &["--help"], &["run", "t"], &["list", "--nonsense"]] {
-        for url in [&right, &wrong, &format!("redis://:{SECRET}@nowhere.invalid:1"), &format!("{SECRET}"), &format!("redis://:{SECRET}@[::")] {
+    for words in [
+        &["list"][..],
+        &["doctor"],
+        &["--help"],
+        &["run", "t"],
+        &["list", "--nonsense"],
+    ] {
+        for url in [
+            &right,
+            &wrong,
+            &format!("redis://:{SECRET}@nowhere.invalid:1"),
+            &format!("{SECRET}"),
+            &format!("redis://:{SECRET}@[::"),
+        ] {
             let mut command = tasklock(words);
-            command.env("TASKLOCK_REDIS", url).env("TASKLOCK_TOKEN", SECRET).env("RUST_LOG", "trace");
+            command
+                .env("TASKLOCK_REDIS", url)
+                .env("TASKLOCK_TOKEN", SECRET)
+                .env("RUST_LOG", "trace");
             messages.push(said(command));
         }
     }
     for said in messages {
-        assert!(!said.out.contains(SECRET) && !said.err.contains(SECRET), "{said:?}");
+        assert!(
+            !said.out.contains(SECRET) && !said.err.contains(SECRET),
+            "{said:?}"
+        );
     }
     let mut denied = tasklock(&["list"]);
     denied.env("TASKLOCK_REDIS", wrong);
@@ -114,8 +157,12 @@ fn what_does_not_exist_is_status_3_and_what_was_meant_is_guessed() {
             assert_eq!(said.out, "", "{words:?}");
         }
     }
-    fleet.ask(&["logs", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).refuses(3, &["no run 01ARZ3NDEKTSV4RRFFQ69G5FAV is known"]);
-    fleet.ask(&["logs", "report"]).refuses(3, &["has not run yet"]);
+    fleet
+        .ask(&["logs", "01ARZ3NDEKTSV4RRFFQ69G5FAV"])
+        .refuses(3, &["no run 01ARZ3NDEKTSV4RRFFQ69G5FAV is known"]);
+    fleet
+        .ask(&["logs", "report"])
+        .refuses(3, &["has not run yet"]);
 }
 
 #[test]
@@ -126,10 +173,29 @@ fn what_cannot_be_is_status_2_and_strangers_change_no_terminal() {
         (&["pause", "hello"][..], "--reason"),
         (&["pause", "--reason", "x"], "--all"),
         (&["pause", "hello", "--all", "--reason", "x"], "--all"),
-        (&["pause", "hello", "--for", "40d", "--reason", "x"], "up to 30 days"),
-        (&["pause", "hello", "--for", "1y", "--reason", "x"], "no length of time"),
-        (&["pause", "hello", "--until", "2001-01-01T00:00:00Z", "--reason", "x"], "in the past"),
-        (&["pause", "hello", "--reason", "red \u{1b}[31m"], "changes how other text is shown"),
+        (
+            &["pause", "hello", "--for", "40d", "--reason", "x"],
+            "up to 30 days",
+        ),
+        (
+            &["pause", "hello", "--for", "1y", "--reason", "x"],
+            "no length of time",
+        ),
+        (
+            &[
+                "pause",
+                "hello",
+                "--until",
+                "2001-01-01T00:00:00Z",
+                "--reason",
+                "x",
+            ],
+            "in the past",
+        ),
+        (
+            &["pause", "hello", "--reason", "red \u{1b}[31m"],
+            "changes how other text is shown",
+        ),
         (&["pause", "hello", "--reason", &long], "longer than 500"),
         (&["skip", "hello", "-n", "0"], "1..=100"),
         (&["describe", "a\u{1b}[2Jb"], "no task \"a\\u{1b}[2Jb\""),
@@ -143,7 +209,11 @@ fn what_cannot_be_is_status_2_and_strangers_change_no_terminal() {
         let said = fleet.ask(words);
         assert!([2, 3].contains(&said.status), "{words:?}: {said:?}");
         assert!(said.err.contains(part), "{words:?}: {}", said.err);
-        assert!(!said.err.contains('\u{1b}') && !said.err.contains('\u{202e}'), "{}", said.err);
+        assert!(
+            !said.err.contains('\u{1b}') && !said.err.contains('\u{202e}'),
+            "{}",
+            said.err
+        );
         assert!(said.err.len() < 10_000, "{words:?}");
     }
 }
@@ -153,7 +223,11 @@ fn a_program_without_a_fleet_says_what_it_lacks() {
     let home = tempfile::tempdir().unwrap();
     let own = |words: &[&str]| {
         let mut command = std::process::Command::new(crate::daemon::program());
-        command.arg("cron").args(words).env("TMPDIR", home.path()).env_remove("REDIS_URL");
+        command
+            .arg("cron")
+            .args(words)
+            .env("TMPDIR", home.path())
+            .env_remove("REDIS_URL");
         said(command)
     };
     let list = own(&["list"]);
@@ -161,6 +235,14 @@ fn a_program_without_a_fleet_says_what_it_lacks() {
     own(&["run", "hello"]).refuses(1, &["SchedulerBuilder::fleet"]);
     own(&["instances"]).refuses(1, &["SchedulerBuilder::fleet"]);
     own(&["runs"]).refuses(1, &["SchedulerBuilder::history"]);
-    assert!(own(&["next", "reindex", "-n", "1"]).done().contains("04:30:00"));
-    assert!(own(&["doctor"]).done().contains("warning  fleet: the scheduler is in no fleet"));
+    assert!(
+        own(&["next", "reindex", "-n", "1"])
+            .done()
+            .contains("04:30:00")
+    );
+    assert!(
+        own(&["doctor"])
+            .done()
+            .contains("warning  fleet: the scheduler is in no fleet")
+    );
 }

@@ -77,14 +77,21 @@ impl Fleet {
         let log = std::fs::File::create(pid_file.with_extension("log")).unwrap();
         let mut command = self.own(&["start", "--pid-file", pid_file.to_str().unwrap()]);
         command.envs(environment.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         self.members.push(command.spawn().unwrap());
     }
 
     /// Kills one of its processes, and says which instance it was.
     pub fn kill(&mut self, instance: &str) {
         let pid = instance.split(':').nth(1).unwrap();
-        let member = self.members.iter_mut().find(|m| m.id().to_string() == pid).unwrap();
+        let member = self
+            .members
+            .iter_mut()
+            .find(|m| m.id().to_string() == pid)
+            .unwrap();
         member.kill().unwrap();
         member.wait().unwrap();
     }
@@ -92,8 +99,13 @@ impl Fleet {
     /// `cron` and these words: the application itself, as another process.
     pub fn own(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.arg("cron").args(words).current_dir(self.home.path());
-        command.env("REDIS_URL", self.redis.url()).env_remove("NO_COLOR");
+        command
+            .arg("cron")
+            .args(words)
+            .current_dir(self.home.path());
+        command
+            .env("REDIS_URL", self.redis.url())
+            .env_remove("NO_COLOR");
         command.env("USER", "ana");
         command
     }
@@ -204,5 +216,8 @@ pub fn interrupt(mut child: Child) -> String {
 pub fn row<'a>(table: &'a str, contains: &str) -> Vec<&'a str> {
     let line = table.lines().find(|line| line.contains(contains));
     let line = line.unwrap_or_else(|| panic!("no {contains} in\n{table}"));
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+    line.split("  ")
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .collect()
 }

@@ -10,19 +10,43 @@ use super::rig::{Fleet, said_to};
 fn a_run_that_is_asked_for_is_followed_to_its_end() {
     let fleet = Fleet::start();
     for own in [true, false] {
-        let words = ["run", "reindex", "--reason", "rates were stale", "--params", r#"{"parts": 2}"#];
-        let said = if own { fleet.ask_own(&words) } else { fleet.ask(&words) };
+        let words = [
+            "run",
+            "reindex",
+            "--reason",
+            "rates were stale",
+            "--params",
+            r#"{"parts": 2}"#,
+        ];
+        let said = if own {
+            fleet.ask_own(&words)
+        } else {
+            fleet.ask(&words)
+        };
         assert_eq!(said.status, 0, "{said:?}");
-        let first = said.out.find("  INFO   Indexed part 1 of 2").unwrap_or_else(|| panic!("{said:?}"));
+        let first = said
+            .out
+            .find("  INFO   Indexed part 1 of 2")
+            .unwrap_or_else(|| panic!("{said:?}"));
         let second = said.out.find("Indexed part 2 of 2").unwrap();
         let end = said.out.find("success in ").unwrap();
         assert!(first < second && second < end, "{said:?}");
-        assert!(said.err.starts_with("run of reindex: accepted by "), "{said:?}");
+        assert!(
+            said.err.starts_with("run of reindex: accepted by "),
+            "{said:?}"
+        );
     }
-    let found = fleet.ask(&["runs", "reindex", "-n", "1", "-o", "json"]).json();
+    let found = fleet
+        .ask(&["runs", "reindex", "-n", "1", "-o", "json"])
+        .json();
     assert_eq!(found[0]["trigger"]["kind"], "manual");
     assert_eq!(found[0]["trigger"]["reason"], "rates were stale");
-    assert!(found[0]["trigger"]["actor"].as_str().unwrap().starts_with("ana@"));
+    assert!(
+        found[0]["trigger"]["actor"]
+            .as_str()
+            .unwrap()
+            .starts_with("ana@")
+    );
     // The same run is known by its id to whoever did not wait.
     let id = fleet.ask(&["run", "reindex", "--no-wait"]).done();
     let logs = fleet.ask_own(&["logs", "-f", id.trim()]);
@@ -35,7 +59,10 @@ fn a_run_that_fails_ends_the_command_with_status_1_and_the_error() {
     let fleet = Fleet::start();
     let said = fleet.ask(&["run", "reindex", "--params", r#"{"parts":0}"#]);
     assert_eq!(said.status, 1, "{said:?}");
-    assert!(said.out.contains("failure in") && said.out.contains("there is nothing to index"), "{said:?}");
+    assert!(
+        said.out.contains("failure in") && said.out.contains("there is nothing to index"),
+        "{said:?}"
+    );
     let said = fleet.ask_own(&["run", "reindex", "--params", r#"{"parts":0}"#, "-o", "json"]);
     assert_eq!(said.status, 1, "{said:?}");
     let run: Value = serde_json::from_str(&said.out).unwrap();
@@ -51,7 +78,10 @@ fn parameters_come_from_standard_input_so_that_nobody_sees_them() {
     let fleet = Fleet::start();
     let words = ["run", "reindex", "--params", "-"];
     let said = said_to(fleet.remote(&words), "{\"parts\": 1}\n");
-    assert!(said.status == 0 && said.out.contains("Indexed part 1 of 1"), "{said:?}");
+    assert!(
+        said.status == 0 && said.out.contains("Indexed part 1 of 1"),
+        "{said:?}"
+    );
     let said = said_to(fleet.remote(&words), "{\"password\": \"hunter2\"");
     said.refuses(2, &["the parameters are no JSON: line 1"]);
     assert!(!said.err.contains("hunter2"), "{said:?}");
@@ -61,7 +91,9 @@ fn parameters_come_from_standard_input_so_that_nobody_sees_them() {
 fn a_task_that_runs_is_refused_or_waited_for_and_its_run_can_be_cancelled() {
     let fleet = Fleet::start();
     let long = r#"{"parts": 200}"#;
-    let id = fleet.ask(&["run", "reindex", "--no-wait", "--params", long]).done();
+    let id = fleet
+        .ask(&["run", "reindex", "--no-wait", "--params", long])
+        .done();
     let id = id.trim().to_owned();
     let again = fleet.ask(&["run", "reindex"]);
     again.refuses(4, &["refused by", "--queue"]);
@@ -80,16 +112,26 @@ fn a_task_that_runs_is_refused_or_waited_for_and_its_run_can_be_cancelled() {
     let said = fleet.ask_own(&["cancel", "reindex", "--grace", "1s", "--reason", "too long"]);
     assert!(said.done().contains("accepted by"));
     let run = fleet.wait_for(&["runs", "reindex", "-o", "json"], |runs| {
-        runs.as_array().unwrap().iter().any(|run| run["id"] == id.as_str() && run["outcome"] == "cancelled")
+        runs.as_array()
+            .unwrap()
+            .iter()
+            .any(|run| run["id"] == id.as_str() && run["outcome"] == "cancelled")
     });
     assert!(run.is_array());
     let output = queued.wait_with_output().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && out.contains("Indexed part 1 of 1"), "{out}");
+    assert!(
+        output.status.success() && out.contains("Indexed part 1 of 1"),
+        "{out}"
+    );
 
     fleet.ask(&["cancel", &id]).refuses(4, &["has ended"]);
-    fleet.ask(&["cancel", "reindex"]).refuses(3, &["no run of reindex goes on"]);
-    fleet.ask(&["cancel", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).refuses(3, &["it has ended, or never was"]);
+    fleet
+        .ask(&["cancel", "reindex"])
+        .refuses(3, &["no run of reindex goes on"]);
+    fleet
+        .ask(&["cancel", "01ARZ3NDEKTSV4RRFFQ69G5FAV"])
+        .refuses(3, &["it has ended, or never was"]);
 }
 
 #[test]
@@ -100,7 +142,12 @@ fn a_wait_that_takes_too_long_ends_and_the_run_does_not() {
     said.refuses(124, &["goes on after"]);
     let task = fleet.task("reindex", |task| task["running"] == true);
     let id = task["active"][0]["id"].as_str().unwrap().to_owned();
-    assert!(fleet.ask(&["cancel", &id, "--abort"]).done().contains("accepted"));
+    assert!(
+        fleet
+            .ask(&["cancel", &id, "--abort"])
+            .done()
+            .contains("accepted")
+    );
     fleet.task("reindex", |task| task["running"] == false);
 }
 

@@ -17,7 +17,11 @@ fn shown(mut command: Command, columns: u16) -> (i32, String) {
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
     let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let theirs = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
     let size = Winsize {
         ws_row: 24,
         ws_col: columns,
@@ -26,7 +30,11 @@ fn shown(mut command: Command, columns: u16) -> (i32, String) {
     };
     tcsetwinsize(&theirs, size).unwrap();
     let end = |file: &File| Stdio::from(OwnedFd::from(file.try_clone().unwrap()));
-    command.env("TERM", "xterm").stdin(Stdio::null()).stdout(end(&theirs)).stderr(end(&theirs));
+    command
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(end(&theirs))
+        .stderr(end(&theirs));
     let mut child = command.spawn().unwrap();
     // Nobody but the process has it open, so that what it shows ends with it.
     drop(command);
@@ -64,7 +72,10 @@ fn a_terminal_shows_colours_within_its_width_and_what_is_waited_for() {
         assert_eq!(status, 0, "{text}");
         assert!(text.contains("\u{1b}[32mhealthy\u{1b}[0m"), "{text}");
         for line in plain(&text).lines() {
-            assert!(line.chars().count() <= usize::from(columns), "{columns}: {line}");
+            assert!(
+                line.chars().count() <= usize::from(columns),
+                "{columns}: {line}"
+            );
         }
     }
     // Cut where there is no room, whole where there is.
@@ -74,19 +85,31 @@ fn a_terminal_shows_colours_within_its_width_and_what_is_waited_for() {
     let mut without = fleet.own(&["list"]);
     without.env("NO_COLOR", "1");
     let (_, text) = shown(without, 80);
-    assert!(!text.contains('\u{1b}') && text.contains("healthy"), "{text}");
+    assert!(
+        !text.contains('\u{1b}') && text.contains("healthy"),
+        "{text}"
+    );
     let mut empty = fleet.own(&["list"]);
     empty.env("NO_COLOR", "");
-    assert!(shown(empty, 80).1.contains('\u{1b}'), "an empty NO_COLOR says nothing");
+    assert!(
+        shown(empty, 80).1.contains('\u{1b}'),
+        "an empty NO_COLOR says nothing"
+    );
 
     let words = ["run", "reindex", "--params", r#"{"parts": 3}"#];
     let (status, text) = shown(fleet.remote(&words), 80);
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("\r\u{1b}[Krunning"), "{text}");
-    assert!(plain(&text).contains("running 1/3"), "how far it has come: {text}");
+    assert!(
+        plain(&text).contains("running 1/3"),
+        "how far it has come: {text}"
+    );
     // It is gone when something else is said.
     let last = text.lines().last().unwrap();
-    assert!(last.contains("success") && last.contains("\u{1b}[32m"), "{text}");
+    assert!(
+        last.contains("success") && last.contains("\u{1b}[32m"),
+        "{text}"
+    );
 
     // JSON is for programs, whatever shows it.
     let (_, text) = shown(fleet.remote(&["list", "-o", "json"]), 60);
