@@ -6,7 +6,7 @@ use crate::cli::terminal::{Colour, Terminal};
 use crate::text::contained_line;
 
 /// What a column is never made narrower than.
-const LEAST: usize = 8;
+const LEAST: usize = 4;
 /// The longest text of a cell, in bytes.
 const LONGEST: usize = 512;
 const GAP: &str = "  ";

@@ -49,6 +49,11 @@ pub(crate) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
+/// The same in whole seconds.
+pub(crate) fn second(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 /// `Mon 2026-11-23 08:00:00 CET`.
 pub(crate) fn by_clock(at: DateTime<Utc>, zone: Tz) -> String {
     let local = at.with_timezone(&zone);

@@ -258,7 +258,7 @@ impl Fleet for Api {
                     .as_ref()
                     .map_or("api/v1/pause".to_owned(), |task| of(task, "pause"));
                 self.client.have(Method::PUT, &path, &[], body).await?;
-                let until = when::instant(SystemClock.now() + *length);
+                let until = when::second(SystemClock.now() + *length);
                 let what = task.as_deref().unwrap_or("all tasks");
                 Ok(Done::said(format!("{what}: paused until {until}")))
             }

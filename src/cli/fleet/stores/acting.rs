@@ -63,7 +63,7 @@ impl Stores {
                 let version = control
                     .pause(pause.lasting(*length).missed(*missed))
                     .await?;
-                let until = when::instant(self.board.now() + *length);
+                let until = when::second(self.board.now() + *length);
                 let what = task.as_deref().unwrap_or("all tasks");
                 let seen = self.seen(version).await;
                 Ok(Done::said(format!("{what}: paused until {until}{seen}")))
@@ -82,7 +82,7 @@ impl Stores {
                 let version = control
                     .override_spec(task, spec, *timezone, *length, by)
                     .await?;
-                let until = when::instant(self.board.now() + *length);
+                let until = when::second(self.board.now() + *length);
                 let seen = self.seen(version).await;
                 Ok(Done::said(format!(
                     "{task}: has {spec} until {until}{seen}"
