@@ -7,6 +7,8 @@ use crate::text::contained_line;
 
 /// What a column is never made narrower than.
 const LEAST: usize = 4;
+/// What a column needs to be of use, if it has so much.
+const LEGIBLE: usize = 16;
 /// The longest text of a cell, in bytes.
 const LONGEST: usize = 512;
 const GAP: &str = "  ";
@@ -16,6 +18,8 @@ const GAP: &str = "  ";
 pub(crate) struct Table<const N: usize> {
     heads: [&'static str; N],
     rows: Vec<[Cell; N]>,
+    /// Heads of the columns that are left out where there is little room, the first one first.
+    less: &'static [&'static str],
 }
 
 /// One text of a table, whoever wrote it.
@@ -59,14 +63,21 @@ impl<const N: usize> Table<N> {
         Self {
             heads,
             rows: Vec::new(),
+            less: &[],
         }
+    }
+
+    /// Leaves these columns out where there is little room, the first one first.
+    pub(crate) fn without(mut self, less: &'static [&'static str]) -> Self {
+        self.less = less;
+        self
     }
 
     pub(crate) fn row(&mut self, cells: [Cell; N]) {
         self.rows.push(cells);
     }
 
-    /// The lines, none of them wider than the terminal: the widest columns are cut.
+    /// The lines, none of them wider than the terminal: some columns are left out, and the widest cut.
     pub(crate) fn render(&self, terminal: &Terminal) -> String {
         let mut widths = self.heads.map(UnicodeWidthStr::width);
         for row in &self.rows {
@@ -74,8 +85,32 @@ impl<const N: usize> Table<N> {
                 *width = (*width).max(cell.text.width());
             }
         }
+        let mut is_shown = [true; N];
         if let Some(most) = terminal.width {
-            narrow(&mut widths, most.saturating_sub(GAP.len() * (N - 1)));
+            for left_out in self.less {
+                let shown = widths
+                    .iter()
+                    .zip(is_shown)
+                    .filter(|(_, is_shown)| *is_shown);
+                let least: usize = shown
+                    .map(|(width, _)| GAP.len() + (*width).min(LEGIBLE))
+                    .sum();
+                if least <= most + GAP.len() {
+                    break;
+                }
+                for (head, is_shown) in self.heads.iter().zip(&mut is_shown) {
+                    *is_shown &= head != left_out;
+                }
+            }
+            for (width, is_shown) in widths.iter_mut().zip(is_shown) {
+                *width = if is_shown { *width } else { 0 };
+            }
+            let gaps = is_shown
+                .iter()
+                .filter(|is_shown| **is_shown)
+                .count()
+                .saturating_sub(1);
+            narrow(&mut widths, most.saturating_sub(GAP.len() * gaps));
         }
         let heads = self.heads.map(|head| Cell {
             text: head.to_owned(),
@@ -85,7 +120,8 @@ impl<const N: usize> Table<N> {
         for row in std::iter::once(&heads).chain(&self.rows) {
             let mut line = String::new();
             let mut blanks = 0;
-            for (cell, width) in row.iter().zip(widths) {
+            let shown = row.iter().zip(widths).zip(is_shown);
+            for ((cell, width), _) in shown.filter(|(_, is_shown)| *is_shown) {
                 line.extend(std::iter::repeat_n(' ', blanks));
                 let shown = cut(&cell.text, width);
                 blanks = width.saturating_sub(shown.width()) + GAP.len();
@@ -158,6 +194,26 @@ mod tests {
             assert!(line.width() <= 30, "{line}");
         }
         assert!(text.contains('…') && text.contains("invoice"), "{text}");
+    }
+
+    #[test]
+    fn columns_that_say_less_are_left_out_where_there_is_no_room() {
+        let mut table = Table::new(["NAME", "ZONE", "LAST"]).without(&["ZONE", "LAST"]);
+        table.row([
+            "invoices.sync".into(),
+            "Europe/Berlin".into(),
+            "4s ago".into(),
+        ]);
+        let at = |width| {
+            let terminal = Terminal {
+                width,
+                has_colour: false,
+            };
+            table.render(&terminal).lines().next().unwrap().to_owned()
+        };
+        assert_eq!(at(Some(40)), "NAME           ZONE           LAST");
+        assert_eq!(at(Some(30)), "NAME           LAST");
+        assert_eq!(at(Some(15)), "NAME");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::text::contained_line;
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a run may take to be known that was asked for.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How long what it logged last may take to be written.
+const LINES_WITHIN: Duration = Duration::from_millis(1_500);
 /// The longest line, in bytes.
 const LONGEST: usize = 8 * 1024;
 
@@ -50,8 +52,7 @@ impl Follow {
             let text = match run {
                 Some(run) if run.outcome.is_some() => {
                     if !self.is_silent {
-                        // What it said at its end may have been written after we looked.
-                        show(&fleet.lines(id, last).await?, self.is_json)?;
+                        self.rest(fleet, id, last).await?;
                     }
                     return Ok(run);
                 }
@@ -73,6 +74,21 @@ impl Follow {
                 return Err(Failure::new(Status::TimedOut, text));
             }
             waiting.show(&text);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Follow {
+    /// What it logged at its end: instances write such lines a moment after they have written how it ended.
+    async fn rest(&self, fleet: &dyn Fleet, id: RunId, last: u64) -> Result<(), Failure> {
+        let waiting = Waiting::begin();
+        loop {
+            let lines = fleet.lines(id, last).await?;
+            show(&lines, self.is_json)?;
+            if !lines.is_empty() || waiting.waited() > LINES_WITHIN {
+                return Ok(());
+            }
             tokio::time::sleep(LOOK).await;
         }
     }

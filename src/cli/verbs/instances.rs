@@ -44,7 +44,8 @@ impl Instances {
         let now = SystemClock.now();
         let mut table = Table::new([
             "STATE", "ID", "VERSION", "RUNNING", "TASKS", "UP", "HEARD", "CLOCK", "STORE",
-        ]);
+        ])
+        .without(&["STORE", "CLOCK", "UP", "TASKS"]);
         for instance in &instances {
             let running = match instance.limit {
                 Some(limit) => format!("{}/{limit}", instance.running),

@@ -97,7 +97,7 @@ const HEADS: [&str; 8] = [
 ];
 
 fn table(tasks: &[Task], now: DateTime<Utc>) -> Table<8> {
-    let mut table = Table::new(HEADS);
+    let mut table = Table::new(HEADS).without(&["ZONE", "PAUSED", "RUNNING"]);
     tasks.iter().for_each(|task| table.row(cells(task, now)));
     table
 }

@@ -28,9 +28,11 @@ impl Logs {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         if let Ok(id) = self.what.parse::<RunId>() {
             let run = fleet.run(id).await?;
-            let run = run.ok_or_else(|| Failure::not_found(format!("no run {id} is known")))?;
-            if self.follow && run.outcome.is_none() {
+            if self.follow && run.as_ref().is_none_or(|run| run.outcome.is_none()) {
+                // One that was just asked for may not be known yet.
                 self.follow(fleet, id).await?;
+            } else if run.is_none() {
+                return Err(Failure::not_found(format!("no run {id} is known")));
             } else {
                 show(&fleet.lines(id, 0).await?, self.output.is_json())?;
             }

@@ -94,7 +94,8 @@ impl Runs {
 pub(crate) fn table(runs: &[Run], now: DateTime<Utc>) -> Table<8> {
     let mut table = Table::new([
         "RUN", "TASK", "OUTCOME", "TRIGGER", "STARTED", "TOOK", "INSTANCE", "ERROR",
-    ]);
+    ])
+    .without(&["TRIGGER", "INSTANCE"]);
     for run in runs {
         let word = run.outcome.map_or("running", |outcome| outcome.as_str());
         let error = run.error.as_ref().map(|error| error.message.clone());

@@ -197,7 +197,7 @@ fn a_task_its_fire_times_its_runs_and_its_instants_are_told() {
     let line: Value =
         serde_json::from_str(fleet.ask(&["logs", run, "-o", "json"]).done().trim()).unwrap();
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["number"], 1);
+    assert_eq!(line["n"], 1);
     assert!(fleet.ask(&["logs", "hello"]).err.starts_with("run "));
 
     // why
