@@ -1,4 +1,7 @@
-//! HTTP routes for operators: metrics and health.
+//! HTTP for operators: a page with its API, metrics and health.
+//!
+//! [`Scheduler::admin`](crate::Scheduler::admin) makes the page and its API, for those whom its
+//! [`Access`] lets in. [`routes`] are for machines: `/metrics`, `/livez`, `/readyz`.
 //!
 //! ```no_run
 //! # async fn f(scheduler: tasklock::Scheduler, metrics: tasklock::Metrics) -> std::io::Result<()> {
@@ -9,10 +12,19 @@
 //! # }
 //! ```
 //!
-//! Nothing here changes anything, and nothing asks who is calling: metrics name your tasks and their
-//! schedules, so serve them where only those may come who may know.
+//! Nothing of [`routes`] changes anything, and nothing asks who is calling: metrics name your tasks and
+//! their schedules, so serve them where only those may come who may know.
 
+mod access;
+mod api;
+mod builder;
+mod call;
+mod door;
 mod health;
+mod page;
+mod problem;
+mod reply;
+mod state;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -25,6 +37,8 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::Metrics;
 use crate::scheduler::SchedulerHandle;
 
+pub use access::{Access, Right, Visitor};
+pub use builder::{Admin, EnvColor};
 use health::Health;
 
 /// The routes, to be merged or nested into the service's own.

@@ -44,7 +44,7 @@ pub(crate) use instance::{Instance, InstanceState};
 pub(crate) use locked::Lock;
 pub(crate) use plan::Plan;
 pub(crate) use pool::Plans;
-pub(crate) use run::{Attempt, Run, RunState};
+pub(crate) use run::{Attempt, Logs, Run, RunState};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use span::span;
 pub(crate) use stamp::{Stamp, seconds};

@@ -10,6 +10,7 @@ use crate::text::contained_line;
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EventKind {
     /// A run that started, and how it ended if it has.
@@ -20,6 +21,7 @@ pub(crate) enum EventKind {
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Event {
     /// Its id: that of the run, or its place in the audit trail.
     pub(crate) id: String,
@@ -34,6 +36,7 @@ pub(crate) struct Event {
     /// The run, if it is about one.
     pub(crate) run_id: Option<String>,
     /// How the run ended.
+    #[cfg_attr(feature = "admin", schemars(with = "Option<String>"))]
     pub(crate) outcome: Option<Outcome>,
     /// The instance, if it is about one.
     pub(crate) instance: Option<String>,

@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) tags: Vec<String>,
     pub(crate) source: Option<String>,
     pub(crate) is_enabled: bool,
+    /// The version of one that is stored.
+    pub(crate) version: Option<u64>,
     /// When it is due next, if only an instance can know.
     pub(crate) next_fire: Option<DateTime<Utc>>,
 }
@@ -61,6 +63,7 @@ impl Facts {
             tags: Vec::new(),
             source: None,
             is_enabled: true,
+            version: None,
             next_fire: None,
         }
     }
@@ -83,6 +86,7 @@ impl Facts {
                 .as_ref()
                 .map(|owner| format!("stored by {owner}")),
             is_enabled: task.enabled,
+            version: Some(task.version.get()),
             next_fire: None,
         })
     }

@@ -8,6 +8,7 @@ use crate::control::Rules;
 
 /// A fire time to come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Fire {
     /// When.
     pub(crate) at: Stamp,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a task is. In their order the worst is first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Health {
     /// It has not succeeded by its success deadline.

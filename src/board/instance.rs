@@ -12,6 +12,7 @@ const LOST_AFTER: TimeDelta = TimeDelta::seconds(16);
 
 /// What an instance does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InstanceState {
     /// It takes firings.
@@ -38,6 +39,7 @@ impl InstanceState {
 
 /// An instance, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Instance {
     /// Its id.
     pub(crate) id: String,
@@ -71,6 +73,7 @@ pub(crate) struct Instance {
 
 /// Who asked an instance to drain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Drain {
     /// Who.
     pub(crate) actor: String,

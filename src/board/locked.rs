@@ -13,6 +13,7 @@ use crate::text::contained_line;
 
 /// A lock that is held for a run that goes on, or whose instance has not said how it ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Lock {
     /// Its task.
     pub(crate) task: String,

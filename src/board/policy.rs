@@ -14,6 +14,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(120);
 
 /// A task's policy and timeout, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Policy {
     /// What becomes of a firing that is due while the run before it goes on: `skip`, `queue_one`,
     /// `replace`, `allow`.

@@ -9,6 +9,7 @@ use crate::text::{contained, contained_line};
 
 /// A run, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Run {
     /// Its id.
     pub(crate) id: String,
@@ -17,6 +18,7 @@ pub(crate) struct Run {
     /// Whether it goes on.
     pub(crate) state: RunState,
     /// How it ended; `None` while it runs.
+    #[cfg_attr(feature = "admin", schemars(with = "Option<String>"))]
     pub(crate) outcome: Option<Outcome>,
     /// Why it began.
     pub(crate) trigger: Cause,
@@ -56,6 +58,7 @@ pub(crate) struct Run {
 
 /// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RunState {
     /// It has not ended.
@@ -66,8 +69,10 @@ pub(crate) enum RunState {
 
 /// Why a run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Cause {
     /// `schedule`, `manual`, `catch_up` or `retry_of`.
+    #[cfg_attr(feature = "admin", schemars(with = "String"))]
     pub(crate) kind: Trigger,
     /// Who asked for it, if somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +84,7 @@ pub(crate) struct Cause {
 
 /// A part of a firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Part {
     /// Which, from 0.
     pub(crate) index: u32,
@@ -88,6 +94,7 @@ pub(crate) struct Part {
 
 /// One call of a task's code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Attempt {
     /// Its number, from 1.
     pub(crate) n: u32,
@@ -101,6 +108,7 @@ pub(crate) struct Attempt {
 
 /// The lock of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Fence {
     /// Its fencing token.
     pub(crate) fencing_token: u64,
@@ -108,6 +116,7 @@ pub(crate) struct Fence {
 
 /// Why a run did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Fault {
     /// What went wrong.
     pub(crate) message: String,
@@ -117,6 +126,7 @@ pub(crate) struct Fault {
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Progress {
     /// So much is done.
     pub(crate) done: u64,
@@ -126,6 +136,7 @@ pub(crate) struct Progress {
 
 /// What is kept of what a run has logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Logs {
     /// How many lines.
     pub(crate) lines: usize,

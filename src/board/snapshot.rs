@@ -246,6 +246,7 @@ pub(crate) fn gather(
         {
             // Whether it is switched on, who stored it and why only its record says.
             facts.is_enabled = told.is_enabled;
+            facts.version = told.version;
             facts.description = told.description.clone();
             facts.source = told.source.clone();
         }

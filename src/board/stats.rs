@@ -11,6 +11,7 @@ const WINDOW: TimeDelta = TimeDelta::hours(24);
 
 /// How the runs of a window of time went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Stats {
     /// The window, in seconds: a day, or less if the runs that are looked at are of less.
     pub(crate) window_s: f64,

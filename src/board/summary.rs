@@ -8,6 +8,7 @@ use crate::board::{Health, Pause, Stamp, Verdict};
 
 /// All of it in a few numbers and two sentences.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Summary {
     /// When this was read.
     pub(crate) at: Stamp,
@@ -18,6 +19,7 @@ pub(crate) struct Summary {
     /// Whether anything is wrong with tasks.
     pub(crate) verdict: Verdict,
     /// How many tasks there are of each health; all words are there.
+    #[cfg_attr(feature = "admin", schemars(with = "BTreeMap<String, usize>"))]
     pub(crate) tasks: BTreeMap<Health, usize>,
     /// How many runs go on.
     pub(crate) running: usize,
@@ -35,6 +37,7 @@ pub(crate) struct Summary {
 
 /// The task that fires next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Next {
     /// Its name.
     pub(crate) task: String,
@@ -44,6 +47,7 @@ pub(crate) struct Next {
 
 /// How the instances are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Instances {
     /// How many there are, lost ones too.
     pub(crate) total: usize,
@@ -57,6 +61,7 @@ pub(crate) struct Instances {
 
 /// A store, as far as somebody knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Store {
     /// `ok`, `down` or `unknown`.
     pub(crate) status: String,

@@ -10,6 +10,7 @@ use crate::schedule;
 
 /// A task, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Task {
     /// Its name.
     pub(crate) name: String,
@@ -50,6 +51,7 @@ pub(crate) struct Task {
     /// How the last runs went.
     pub(crate) stats: Stats,
     /// The last 60 runs that ended, oldest first: how, and how long they took in seconds.
+    #[cfg_attr(feature = "admin", schemars(with = "Vec<(String, f64)>"))]
     pub(crate) history: Vec<(Outcome, f64)>,
     /// On how many instances it is registered.
     pub(crate) registered_on: usize,
@@ -61,6 +63,7 @@ pub(crate) struct Task {
 
 /// When a task is due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Schedule {
     /// Its spec.
     pub(crate) cron: String,
@@ -77,6 +80,7 @@ pub(crate) struct Schedule {
 
 /// What a task has in place of its schedule for a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Override {
     /// The spec.
     pub(crate) cron: String,
@@ -96,6 +100,7 @@ pub(crate) struct Override {
 
 /// Something that somebody should know who uses a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Lint {
     /// `never_fires`, `past`, `dst_gap` or `dst_overlap`.
     pub(crate) code: String,
@@ -114,6 +119,7 @@ impl Lint {
 
 /// What is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PauseOf {
     /// This task, by somebody.
@@ -126,6 +132,7 @@ pub(crate) enum PauseOf {
 
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Pause {
     /// What is paused.
     pub(crate) of: PauseOf,
@@ -138,6 +145,7 @@ pub(crate) struct Pause {
     /// Until when; `None` until somebody ends it.
     pub(crate) until: Option<Stamp>,
     /// What becomes of what it holds back: `drop` or `run_once`.
+    #[cfg_attr(feature = "admin", schemars(with = "String"))]
     pub(crate) missed: Missed,
 }
 
@@ -171,10 +179,12 @@ impl Pause {
 
 /// The last run of a task that ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct LastRun {
     /// Its id.
     pub(crate) id: String,
     /// How it ended.
+    #[cfg_attr(feature = "admin", schemars(with = "String"))]
     pub(crate) outcome: Outcome,
     /// When.
     pub(crate) ended_at: Stamp,
@@ -188,6 +198,7 @@ pub(crate) struct LastRun {
 
 /// A run that goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Active {
     /// Its id.
     pub(crate) id: String,

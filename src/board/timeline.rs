@@ -13,6 +13,7 @@ const NAMED: usize = 8;
 
 /// What was run and what is to come, in equal bins of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Timeline {
     /// When the first bin begins.
     pub(crate) from: Stamp,
@@ -28,6 +29,7 @@ pub(crate) struct Timeline {
 
 /// What was run, or is to come, in one bin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Bin {
     /// When it begins.
     pub(crate) at: Stamp,

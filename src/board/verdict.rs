@@ -15,6 +15,7 @@ const TASKS: usize = 3;
 
 /// Whether anything is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Verdict {
     /// In a sentence.
     pub(crate) text: String,
@@ -26,6 +27,7 @@ pub(crate) struct Verdict {
 
 /// Tasks that need attention for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Attention {
     /// How they are.
     pub(crate) health: Health,

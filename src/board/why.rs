@@ -9,6 +9,7 @@ use crate::text::contained_line;
 
 /// Why a task ran at an instant, or did not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Why {
     /// The task.
     pub(crate) task: String,
@@ -26,10 +27,12 @@ pub(crate) struct Why {
 
 /// What an instance decided of an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
 pub(crate) struct Decided {
     /// The instance.
     pub(crate) instance: String,
     /// What it decided.
+    #[cfg_attr(feature = "admin", schemars(with = "String"))]
     pub(crate) decision: Decision,
     /// Who had it instead, or has paused it, where that is known.
     pub(crate) holder: Option<String>,

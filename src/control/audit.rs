@@ -24,7 +24,7 @@ pub struct AuditEntry {
     /// Who asked for it, and why.
     pub by: By,
     /// What was to be done: `run`, `pause`, `resume`, `skip`, `override`, `reset`, `cancel`, `drain`,
-    /// `undrain`, `unlock`.
+    /// `undrain`, `unlock`, and `save` and `delete` of tasks that are defined at run time.
     pub action: String,
     /// The task it is about; `None` for all, or for none.
     #[serde(with = "text_option", default)]

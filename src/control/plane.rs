@@ -335,6 +335,18 @@ impl ControlPlane {
         Ok(was)
     }
 
+    /// Says that a task that is defined at run time is about to be saved.
+    #[cfg(all(feature = "admin", feature = "dynamic"))]
+    pub(crate) async fn note_save(&self, task: &str, by: &By) -> Result<()> {
+        self.note("save", Some(&task.parse()?), None, by).await
+    }
+
+    /// Says that one is about to be deleted.
+    #[cfg(all(feature = "admin", feature = "dynamic"))]
+    pub(crate) async fn note_delete(&self, task: &str, by: &By) -> Result<()> {
+        self.note("delete", Some(&task.parse()?), None, by).await
+    }
+
     async fn put(&self, rule: &Rule, ttl: Duration) -> Result<Version> {
         let write = Write::put(RULES, rule.key(), encode(rule)?).lasting(ttl);
         match self.store.write(&write).await? {

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use crate::board::{Board, Facts, Local, Parts};
 use crate::control::Instance;
-use crate::scheduler::{SchedulerHandle, SchedulerState};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::steering::own_record;
+use crate::scheduler::{SchedulerHandle, SchedulerState};
 
 impl SchedulerHandle {
     /// What people look at, read through this scheduler's stores.
@@ -66,6 +66,7 @@ fn facts(entry: &Entry) -> Facts {
             .collect(),
         source: None,
         is_enabled: true,
+        version: None,
         next_fire,
     }
 }
