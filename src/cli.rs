@@ -29,23 +29,40 @@
 
 #[cfg(unix)]
 mod daemon;
-mod list;
+mod fleet;
+mod format;
 #[cfg(unix)]
 mod pid_file;
+mod scheduled;
 #[cfg(unix)]
 mod service;
+mod specs;
 #[cfg(all(feature = "standalone", unix))]
 pub mod standalone;
 mod status;
 #[cfg(unix)]
 mod supervisor;
+mod table;
+mod terminal;
+mod verb;
+mod verbs;
+mod when;
 
 use std::fmt;
-use std::io::Write;
 use std::process::ExitCode;
 
 use crate::scheduler::Scheduler;
+use fleet::{Fleet, Stores};
+use format::{note, say};
 use status::{Failure, Status};
+use verbs::Circumstances;
+
+#[cfg(any(feature = "redis", feature = "http"))]
+pub use fleet::Place;
+pub use scheduled::scheduled;
+#[cfg(unix)]
+pub use service::{Restart, Start, State, Stop};
+pub use verb::Verb;
 
 /// What can be done with an application's scheduled tasks. A subcommand for its own command line, as
 /// `cron` or `tasks`.
@@ -64,19 +81,26 @@ pub enum Command {
     /// Says whether the daemon is running
     #[cfg(unix)]
     State(State),
-    /// Lists the tasks of this program
-    List(List),
+    /// What is asked of the fleet, and done with it.
+    #[command(flatten)]
+    Verb(Verb),
 }
 
-pub use list::List;
-#[cfg(unix)]
-pub use service::{Restart, Start, State, Stop};
-
 impl Command {
+    /// Whether it fires tasks, and is to log what they do. The others answer people, who want to read nothing else.
+    pub fn fires(&self) -> bool {
+        #[cfg(unix)]
+        let fires = matches!(self, Command::Start(_) | Command::Restart(_));
+        #[cfg(not(unix))]
+        let fires = false;
+        fires
+    }
+
     /// Carries it out. `build` makes the scheduler with its tasks, not started; it is called if the
-    /// command needs one.
+    /// command needs one. All but `start` and `restart` leave it so: they act through its stores.
     ///
-    /// Exit statuses: 0 done, 1 failed, 2 wrong usage (by clap), 3 not running, 4 refused, 124 timed out.
+    /// Exit statuses: 0 done; 1 failed, of `run` also if the run did; 2 wrong usage; 3 not running or not
+    /// found; 4 refused; 5 the store cannot be asked; 124 timed out.
     pub async fn run<E: fmt::Display>(
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, E>,
@@ -85,7 +109,7 @@ impl Command {
             let built = build().await;
             built.map_err(|e| Failure::failed(e.to_string()))
         };
-        let done = match self {
+        exit(match self {
             #[cfg(unix)]
             Command::Start(start) => start.run(build).await,
             #[cfg(unix)]
@@ -94,9 +118,14 @@ impl Command {
             Command::Restart(restart) => restart.run(build).await,
             #[cfg(unix)]
             Command::State(state) => state.run(),
-            Command::List(list) => list.run(build).await,
-        };
-        exit(done)
+            Command::Verb(verb) => {
+                let with = Circumstances {
+                    reach: async || Ok(Box::new(Stores::of(build().await?)) as Box<dyn Fleet>),
+                    program: verb::embedded(),
+                };
+                verb.carry_out(with).await
+            }
+        })
     }
 }
 
@@ -105,13 +134,8 @@ fn exit(done: Result<Status, Failure>) -> ExitCode {
     match done {
         Ok(status) => status.into(),
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            note(&failure);
             failure.status.into()
         }
     }
-}
-
-/// A line for whoever called. That nobody reads it is no reason to stop.
-fn say(text: impl fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -90,7 +90,7 @@ pub(crate) async fn stop(
     let facts = match look(pid_file)? {
         Daemon::Running(facts) => facts,
         Daemon::Stale(_) | Daemon::NotRunning => {
-            return Err(Failure::new(Status::NotRunning, not_running(pid_file)));
+            return Err(Failure::new(Status::NotFound, not_running(pid_file)));
         }
     };
     signal(&facts, Signal::TERM)?;
@@ -135,7 +135,7 @@ pub(crate) fn state(pid_file: &Path) -> Result<(Daemon, Status), Failure> {
     let status = match daemon {
         Daemon::Running(_) => Status::Done,
         Daemon::Stale(_) => Status::Failed,
-        Daemon::NotRunning => Status::NotRunning,
+        Daemon::NotRunning => Status::NotFound,
     };
     Ok((daemon, status))
 }

@@ -76,7 +76,7 @@ pub struct State {
     pid_file: PidFileArg,
     /// How to say it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: super::list::Format,
+    output: crate::cli::format::Format,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -163,7 +163,7 @@ impl State {
     pub(super) fn run(self) -> Result<Status, Failure> {
         let path = &self.pid_file.pid_file;
         let (found, status) = daemon::state(path)?;
-        if self.output == super::list::Format::Text {
+        if self.output == crate::cli::format::Format::Text {
             say(daemon::describe(&found, path));
             return Ok(status);
         }
@@ -221,7 +221,7 @@ pub(super) async fn restart<S: Served>(
     let Patience { timeout, force } = *patience;
     match daemon::stop(&places.pid_file, timeout, force).await {
         Ok(stopped) => say(format_args!("stop pid: {}", stopped.pid)),
-        Err(failure) if failure.status == Status::NotRunning => {}
+        Err(failure) if failure.status == Status::NotFound => {}
         Err(failure) => return Err(failure),
     }
     start_daemon(&places).await

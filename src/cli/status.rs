@@ -3,18 +3,28 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::error::{Error, ErrorKind};
+use crate::text::contained;
+
+/// The longest text of a failure, in bytes.
+const LONGEST: usize = 8 * 1024;
+
 /// Exit statuses, the same for all commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Status {
     /// It is done.
     Done = 0,
-    /// It failed; of `state`: there is a pid file of a process that is gone.
+    /// It failed; of `run`: the run did; of `state`: there is a pid file of a process that is gone.
     Failed = 1,
-    /// There is no daemon.
-    NotRunning = 3,
-    /// It was refused: another daemon is running.
+    /// It was asked wrongly. By clap as a rule.
+    Usage = 2,
+    /// There is no such thing: no daemon, no task, no run.
+    NotFound = 3,
+    /// It was refused.
     Refused = 4,
+    /// The store or the server could not be asked.
+    Unreachable = 5,
     /// It took too long.
     TimedOut = 124,
 }
@@ -43,10 +53,37 @@ impl Failure {
     pub(crate) fn failed(text: impl Into<String>) -> Self {
         Self::new(Status::Failed, text)
     }
+
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::new(Status::Usage, text)
+    }
+
+    pub(crate) fn not_found(text: impl Into<String>) -> Self {
+        Self::new(Status::NotFound, text)
+    }
 }
 
+/// What a library's error means for whoever called.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::InvalidSpec
+            | ErrorKind::InvalidName
+            | ErrorKind::InvalidTask
+            | ErrorKind::InvalidConfig => Status::Usage,
+            ErrorKind::StoreUnavailable | ErrorKind::StoreAmbiguous | ErrorKind::StoreRefused => {
+                Status::Unreachable
+            }
+            ErrorKind::StoreDenied => Status::Refused,
+            _ => Status::Failed,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+/// The sentence, whatever strangers wrote into it.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&contained(&self.text, LONGEST))
     }
 }

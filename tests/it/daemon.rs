@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The example `cron`, built if it is not there yet.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     static BUILT: Once = Once::new();
     let tests = std::env::current_exe().unwrap();
     let profile = tests.parent().unwrap().parent().unwrap();

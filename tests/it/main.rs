@@ -70,3 +70,4 @@ mod stored_tasks;
 mod support;
 mod timer;
 mod turns;
+mod verbs;

@@ -1,63 +1,54 @@
-//! `tasklock`: answers questions about specs, without a server; and a cron of its own.
-
-mod answer;
-mod check;
-mod next;
-mod question;
+//! `tasklock`: asks and steers a fleet, answers questions about specs without one, and is a cron of its
+//! own.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// Exit statuses. Clap exits with [`REFUSED`] itself, on arguments that it cannot use.
-const FAILED: u8 = 1;
-const REFUSED: u8 = 2;
-const NEVER: u8 = 3;
-
-/// Scheduled tasks, each instant run by one host: runs those of a file, and says when specs fire.
+/// Scheduled tasks, each instant run by one host: asks and steers a fleet, runs the tasks of a file, and says
+/// when specs fire.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
+    #[cfg(any(feature = "redis", feature = "http"))]
+    #[command(flatten)]
+    place: tasklock::cli::Place,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Next(next::Next),
-    Check(check::Check),
+    #[command(flatten)]
+    Verb(tasklock::cli::Verb),
     #[cfg(all(feature = "standalone", unix))]
     #[command(flatten)]
     Standalone(tasklock::cli::standalone::Command),
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    let mut runtime = match arguments.command {
+        Command::Verb(_) => tokio::runtime::Builder::new_current_thread(),
         #[cfg(all(feature = "standalone", unix))]
-        Command::Standalone(command) => return standalone(command),
-        Command::Next(next) => next.run(),
-        Command::Check(check) => check.run(),
+        Command::Standalone(_) => tokio::runtime::Builder::new_multi_thread(),
     };
-    match done {
-        Ok(status) => ExitCode::from(status),
-        // Whoever read us has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+    match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => {
             eprintln!("tasklock: {error}");
-            ExitCode::from(FAILED)
+            ExitCode::FAILURE
         }
     }
 }
 
-/// A cron of its own.
-#[cfg(all(feature = "standalone", unix))]
-fn standalone(command: tasklock::cli::standalone::Command) -> ExitCode {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(command.run()),
-        Err(error) => {
-            eprintln!("tasklock: {error}");
-            ExitCode::from(FAILED)
-        }
+async fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        #[cfg(any(feature = "redis", feature = "http"))]
+        Command::Verb(verb) => verb.run(arguments.place, Arguments::command()).await,
+        #[cfg(not(any(feature = "redis", feature = "http")))]
+        Command::Verb(verb) => verb.run(Arguments::command()).await,
+        #[cfg(all(feature = "standalone", unix))]
+        Command::Standalone(command) => command.run().await,
     }
 }

@@ -1,20 +1,22 @@
-//! `tasklock check`: what specs mean, and what is wrong with them.
+//! `check`: what specs mean, and what is wrong with them.
 
 use std::io::{self, BufRead, Write};
 
-use clap::{Args, ValueEnum};
-use serde_json::json;
-use tasklock::{Lint, Schedule};
+use chrono_tz::Tz;
+use clap::Args;
+use serde_json::{Value, json};
 
-use super::FAILED;
-use super::answer::{fire_times, shown, spec_error};
-use super::question::Question;
+use crate::cli::format::Format;
+use crate::cli::specs::answer::{fire_times, shown, spec_error};
+use crate::cli::specs::question::Question;
+use crate::cli::status::{Failure, Status};
+use crate::schedule::{Lint, Schedule};
 
 /// Explain specs, and find those that are wrong, never fire, or meet a change of the clock
 ///
 /// Exit status: 0 if there is no error, 1 if there is one; a spec that is refused and one that never
 /// fires are errors. Made for CI: keep the specs of a service in a file and check them on each change.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     question: Question,
@@ -30,18 +32,20 @@ pub(crate) struct Check {
 
     /// How to write the answer: for people, or a line of JSON for each spec
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
-    output: Output,
+    output: Format,
 
     /// The specs, each in quotes; `-` reads one from each line of standard input, without those that
-    /// are empty or start with `#`
-    #[arg(required = true)]
+    /// are empty or start with `#`. Default: those of the tasks
     specs: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
-    Text,
-    Json,
+/// A spec, and whose it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) task: Option<String>,
+    pub(crate) spec: String,
+    /// The zone it is read in, if that is not the one that was asked for.
+    pub(crate) zone: Option<Tz>,
 }
 
 /// How a spec fares.
@@ -78,20 +82,37 @@ impl Verdict {
 }
 
 impl Check {
-    pub(crate) fn run(mut self) -> io::Result<u8> {
+    /// Whether it is about specs that were given, and not about those of tasks.
+    pub(crate) fn has_specs(&self) -> bool {
+        !self.specs.is_empty()
+    }
+
+    /// Checks those that were given, and `tasks`.
+    pub(crate) fn run(mut self, tasks: Vec<Asked>) -> Result<Status, Failure> {
         // All specs are asked about from the same moment.
         self.question.after = Some(self.question.after());
+        let mut asked = tasks;
+        asked.extend(self.specs().map_err(cannot_read)?);
+        match self.check_all(&asked) {
+            Ok(status) => Ok(status),
+            // Whoever read us has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Status::Done),
+            Err(error) => Err(Failure::failed(format!("cannot write the answer: {error}"))),
+        }
+    }
+
+    fn check_all(&self, asked: &[Asked]) -> io::Result<Status> {
         let mut out = io::BufWriter::new(io::stdout().lock());
         let (mut checked, mut errors, mut warnings) = (0, 0, 0);
-        for spec in self.specs()? {
+        for asked in asked {
             checked += 1;
-            match self.check(&spec, &mut out)? {
+            match self.check(asked, &mut out)? {
                 Verdict::Ok => {}
                 Verdict::Warning => warnings += 1,
                 Verdict::Error => errors += 1,
             }
         }
-        if matches!(self.output, Output::Text) {
+        if self.output == Format::Text {
             writeln!(
                 out,
                 "specs: {checked}, errors: {errors}, warnings: {warnings}"
@@ -99,47 +120,67 @@ impl Check {
         }
         out.flush()?;
         let has_failed = errors > 0 || self.deny_warnings && warnings > 0;
-        Ok(if has_failed { FAILED } else { 0 })
+        Ok(match has_failed {
+            true => Status::Failed,
+            false => Status::Done,
+        })
     }
 
-    fn specs(&self) -> io::Result<Vec<String>> {
+    fn specs(&self) -> io::Result<Vec<Asked>> {
+        let asked = |spec: String| Asked {
+            task: None,
+            spec,
+            zone: None,
+        };
         let mut specs = Vec::new();
         for spec in &self.specs {
             if spec != "-" {
-                specs.push(spec.clone());
+                specs.push(asked(spec.clone()));
                 continue;
             }
             for line in io::stdin().lock().lines() {
                 let line = line?;
                 if !line.trim().is_empty() && !line.starts_with('#') {
-                    specs.push(line);
+                    specs.push(asked(line));
                 }
             }
         }
         Ok(specs)
     }
 
-    fn check(&self, spec: &str, out: &mut impl Write) -> io::Result<Verdict> {
-        let schedule = match self.question.read(spec) {
+    fn check(&self, asked: &Asked, out: &mut impl Write) -> io::Result<Verdict> {
+        let Asked { task, spec, zone } = asked;
+        let question = match zone {
+            Some(zone) => &Question {
+                tz: *zone,
+                ..self.question.clone()
+            },
+            None => &self.question,
+        };
+        let of = match task {
+            Some(task) => format!("  {task}"),
+            None => String::new(),
+        };
+        let schedule = match question.read(spec) {
             Ok(schedule) => schedule,
             Err(error) => {
                 match self.output {
-                    Output::Text => {
-                        writeln!(out, "error    {}", shown(spec))?;
+                    Format::Text => {
+                        writeln!(out, "error    {}{of}", shown(spec))?;
                         for line in error.to_string().lines() {
                             writeln!(out, "         {line}")?;
                         }
                     }
-                    Output::Json => {
+                    Format::Json => {
                         let error = spec_error(&error);
                         let answer = json!({ "spec": spec, "verdict": "error", "error": error });
-                        writeln!(out, "{answer}")?;
+                        writeln!(out, "{}", with_task(answer, task))?;
                     }
                 }
                 return Ok(Verdict::Error);
             }
         };
-        let after = self.question.after();
+        let after = question.after();
         let lints = schedule.lint(after);
         let verdict = lints
             .iter()
@@ -151,13 +192,13 @@ impl Check {
         };
         let next: Vec<String> = fire_times(&schedule, after, count).collect();
         match self.output {
-            Output::Text => {
-                writeln!(out, "{:<8} {}", verdict.as_str(), shown(spec))?;
+            Format::Text => {
+                writeln!(out, "{:<8} {}{of}", verdict.as_str(), shown(spec))?;
                 for line in self.lines(&schedule, &lints, next) {
                     writeln!(out, "         {line}")?;
                 }
             }
-            Output::Json => {
+            Format::Json => {
                 let lints: Vec<_> = lints
                     .iter()
                     .map(|lint| json!({ "lint": lint.as_str(), "message": lint.to_string() }))
@@ -170,7 +211,7 @@ impl Check {
                     "next": next,
                     "lints": lints,
                 });
-                writeln!(out, "{answer}")?;
+                writeln!(out, "{}", with_task(answer, task))?;
             }
         }
         Ok(verdict)
@@ -185,4 +226,16 @@ impl Check {
         }));
         lines
     }
+}
+
+/// An answer about a task's spec names the task.
+fn with_task(mut answer: Value, task: &Option<String>) -> Value {
+    if let (Some(answer), Some(task)) = (answer.as_object_mut(), task) {
+        answer.insert("task".to_owned(), task.clone().into());
+    }
+    answer
+}
+
+fn cannot_read(error: io::Error) -> Failure {
+    Failure::failed(format!("cannot read standard input: {error}"))
 }

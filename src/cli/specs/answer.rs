@@ -1,9 +1,10 @@
 //! How instants, specs and errors are written.
 
+use chrono::{DateTime, Offset, SecondsFormat, TimeZone, Utc};
+use chrono_tz::Tz;
 use serde_json::{Value, json};
-use tasklock::chrono::{DateTime, Offset, SecondsFormat, TimeZone, Utc};
-use tasklock::chrono_tz::Tz;
-use tasklock::{Schedule, SpecError};
+
+use crate::schedule::{Schedule, SpecError};
 
 /// An instant in RFC 3339, by the zone's clock. Of old, zones had offsets with seconds, which
 /// RFC 3339 cannot say: such an instant is written in UTC.

@@ -1,70 +1,51 @@
-//! `tasklock next`: the fire times of a spec.
+//! The fire times of a spec that nobody need have registered.
 
 use std::io::{self, BufRead, Read, Write};
 
-use clap::Args;
 use serde_json::{Value, json};
 
-use super::answer::{fire_times, spec_error};
-use super::question::{self, Dst, Question};
-use super::{NEVER, REFUSED};
+use crate::cli::specs::answer::{fire_times, spec_error};
+use crate::cli::specs::question::{self, Dst, Question};
+use crate::cli::status::{Failure, Status};
 
 /// The longest line that `--stdin` reads. A spec has at most 1 024 bytes.
 const LONGEST_LINE: u64 = 64 * 1024;
 /// The most fire times of one answer.
-const MOST: i64 = 1_000_000;
+pub(crate) const MOST: i64 = 1_000_000;
 
-/// Print the next fire times of a spec, one RFC 3339 instant on a line
-///
-/// Exit status: 0 if all were printed; 3 if there are fewer, after a last line `never`; 2 if the
-/// spec is refused, with the reason and the column on standard error.
-#[derive(Debug, Args)]
-pub(crate) struct Next {
-    #[command(flatten)]
-    question: Question,
-
-    /// How many fire times to print
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 1,
-        value_parser = clap::value_parser!(i64).range(1..=MOST))]
-    count: i64,
-
-    /// Read questions from standard input, one on a line, and answer each with a line of JSON
-    ///
-    /// A line is a spec, or a JSON object with `spec` and, where they differ from the options,
-    /// `after`, `count`, `tz` and `dst`. The exit status is 0 whatever the answers are.
-    #[arg(long, conflicts_with = "spec")]
-    stdin: bool,
-
-    /// The spec: put it in quotes, and `--` before it
-    #[arg(required_unless_present = "stdin")]
-    spec: Option<String>,
+/// What is asked of one spec, or of those on standard input.
+#[derive(Debug, Clone)]
+pub(crate) struct FireTimes {
+    pub(crate) question: Question,
+    pub(crate) count: usize,
 }
 
-impl Next {
-    pub(crate) fn run(self) -> io::Result<u8> {
+impl FireTimes {
+    /// Answers about one spec, or about a line of standard input after the other.
+    pub(crate) fn run(&self, spec: Option<&str>) -> Result<Status, Failure> {
         let mut out = io::BufWriter::new(io::stdout().lock());
-        let status = match &self.spec {
-            Some(spec) => self.answer(spec, &mut out)?,
-            None => self.answer_lines(io::stdin().lock(), &mut out)?,
+        let answered = match spec {
+            Some(spec) => self.answer(spec, &mut out),
+            None => self.answer_lines(io::stdin().lock(), &mut out),
         };
-        out.flush()?;
-        Ok(status)
+        match answered.and_then(|status| out.flush().map(|()| status)) {
+            Ok(status) => Ok(status),
+            // Whoever read us has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Status::Done),
+            Err(error) => Err(Failure::failed(error.to_string())),
+        }
     }
 
-    fn count(&self) -> usize {
-        usize::try_from(self.count).unwrap_or(usize::MAX)
-    }
-
-    fn answer(&self, spec: &str, out: &mut impl Write) -> io::Result<u8> {
+    fn answer(&self, spec: &str, out: &mut impl Write) -> io::Result<Status> {
         let schedule = match self.question.read(spec) {
             Ok(schedule) => schedule,
             Err(error) => {
                 eprintln!("{error}");
-                return Ok(REFUSED);
+                return Ok(Status::Usage);
             }
         };
         let mut printed = 0;
-        for at in fire_times(&schedule, self.question.after(), self.count()) {
+        for at in fire_times(&schedule, self.question.after(), self.count) {
             writeln!(out, "{at}")?;
             printed += 1;
         }
@@ -73,14 +54,14 @@ impl Next {
         } else if schedule.is_startup() {
             eprintln!("note: fires at each start of an instance");
         }
-        if printed < self.count() {
+        if printed < self.count {
             writeln!(out, "never")?;
-            return Ok(NEVER);
+            return Ok(Status::NotFound);
         }
-        Ok(0)
+        Ok(Status::Done)
     }
 
-    fn answer_lines(&self, mut input: impl BufRead, out: &mut impl Write) -> io::Result<u8> {
+    fn answer_lines(&self, mut input: impl BufRead, out: &mut impl Write) -> io::Result<Status> {
         let mut line = Vec::new();
         while read_line(&mut input, &mut line)? {
             let answer = match std::str::from_utf8(&line) {
@@ -94,13 +75,13 @@ impl Next {
             writeln!(out, "{answer}")?;
             out.flush()?;
         }
-        Ok(0)
+        Ok(Status::Done)
     }
 
     /// Answers one line; an error says what is wrong with it as a question.
     fn answer_line(&self, line: &str) -> Result<Value, String> {
         let mut question = self.question.clone();
-        let mut count = self.count();
+        let mut count = self.count;
         let spec = if line.trim_start().starts_with('{') {
             let asked: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
             let text = |key: &str| match asked.get(key) {

@@ -1,9 +1,11 @@
 //! What is asked about a spec: options that the commands share.
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
-use tasklock::chrono::{DateTime, Utc};
-use tasklock::chrono_tz::Tz;
-use tasklock::{Clock, DstPolicy, Schedule, SpecError, SystemClock};
+
+use crate::schedule::{DstPolicy, Schedule, SpecError};
+use crate::time::{Clock, SystemClock};
 
 /// How a spec is to be read, and from when on.
 #[derive(Debug, Clone, Args)]

@@ -1,0 +1,10 @@
+//! The commands as their users type them: processes that ask and steer a real fleet of three.
+
+mod acting;
+mod api;
+mod help;
+mod reading;
+mod refusals;
+mod rig;
+mod runs;
+mod terminal;
