@@ -91,6 +91,7 @@ impl Event {
             AuditResult::Done { instance } => ("done", instance.clone()),
             AuditResult::Refused { instance, .. } => ("refused", Some(instance.clone())),
             AuditResult::NotTaken => ("not_taken", None),
+            AuditResult::GivenUp { instance, .. } => ("given_up", Some(instance.clone())),
         };
         let mut text = format!("{} {}", entry.by.actor(), entry.action);
         if let Some(task) = &entry.task {
@@ -102,6 +103,7 @@ impl Event {
         match &entry.result {
             AuditResult::Refused { why, .. } => text.push_str(&format!(": refused, {why}")),
             AuditResult::NotTaken => text.push_str(": no instance took it"),
+            AuditResult::GivenUp { why, .. } => text.push_str(&format!(": given up, {why}")),
             AuditResult::Done { .. } => text.push_str(": done"),
             AuditResult::Asked => {}
         }

@@ -124,7 +124,7 @@ pub(crate) fn reload(pid_file: &Path) -> Result<Facts, Failure> {
             Ok(facts)
         }
         Daemon::Stale(_) | Daemon::NotRunning => {
-            Err(Failure::new(Status::NotRunning, not_running(pid_file)))
+            Err(Failure::new(Status::NotFound, not_running(pid_file)))
         }
     }
 }

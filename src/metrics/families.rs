@@ -137,10 +137,6 @@ impl Families {
             .inc_by(count);
     }
 
-    pub(super) fn fleet_event(&self, event: &str, count: u64) {
-        self.fleet_events.with_label_values(&[event]).inc_by(count);
-    }
-
     pub(super) fn store_failed(&self, operation: StoreOperation, count: u64) {
         self.store_errors
             .with_label_values(&[operation.as_str()])
