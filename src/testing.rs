@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod case;
 mod clock;
 mod conformance;
 mod fleet_conformance;

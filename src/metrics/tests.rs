@@ -445,7 +445,13 @@ fn what_is_shared_and_can_fall_is_left_out_when_it_is_old() {
     let text = metrics.encode().unwrap();
     assert!(!text.contains("task_consecutive_failures{"), "{text}");
     metrics.on_event(&counted("t"));
+    metrics.on_event(&Event::FleetSeen {
+        instances: 3,
+        drifting: ["t".parse().unwrap()].into(),
+    });
     let fall = [
+        "task_instances 3",
+        "task_schedule_drift{task_name=\"t\"} 1",
         "task_consecutive_failures{task_name=\"t\"} 3",
         "task_running_since_timestamp_seconds{task_name=\"t\"} 1795257060",
         "task_paused{task_name=\"t\"} 1",

@@ -126,6 +126,17 @@ impl TaskStore {
     ///
     /// Instances that run hear of it, as a rule within 50 ms.
     ///
+    /// ```
+    /// # async fn f(store: tasklock::TaskStore) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// let mut task = StoredTask::new("ping_home", "http_ping", "@hourly");
+    /// if let Saved::Done(version) = store.save(&task).await? {
+    ///     (task.spec, task.version) = ("@daily".to_owned(), version);
+    ///     store.save(&task).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What is wrong with it, as at a [registration](crate::Scheduler::register):
@@ -166,6 +177,16 @@ impl TaskStore {
     /// [`Expected::At`] only as it was read. A malformed record is deleted too, with
     /// [`Expected::Anything`].
     ///
+    /// ```
+    /// # async fn f(store: tasklock::TaskStore) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// match store.delete("ping_home", Expected::Anything).await? {
+    ///     Deleted::NotThere => println!("there was none"),
+    ///     other => println!("{other:?}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidName`](ErrorKind::InvalidName), or the store could not be asked.
@@ -193,6 +214,12 @@ impl TaskStore {
 
     /// One task.
     ///
+    /// ```
+    /// # async fn f(store: tasklock::TaskStore) -> tasklock::Result<()> {
+    /// let spec = store.get("ping_home").await?.map(|task| task.spec);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`StoreProtocol`](ErrorKind::StoreProtocol) if its record cannot be read, or the store could
@@ -203,6 +230,13 @@ impl TaskStore {
     }
 
     /// All of them. Malformed records are apart, and stop nothing.
+    ///
+    /// ```
+    /// # async fn f(store: tasklock::TaskStore) -> tasklock::Result<()> {
+    /// let all = store.list().await?;
+    /// println!("{} tasks, {} that cannot be read", all.tasks.len(), all.malformed.len());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///

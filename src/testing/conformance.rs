@@ -9,8 +9,6 @@ mod leases;
 mod many;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +21,7 @@ use crate::lock::{
     Acquired, Claim, Completion, Grant, Holder, Lock, Released, Renewed, RunStatus, Token,
 };
 use crate::task::TaskName;
+use crate::testing::case::{Breach, Outcome, holds, run, same};
 
 /// A lock, and the means to make its time pass.
 #[async_trait]
@@ -49,7 +48,7 @@ const TTL: Duration = Duration::from_secs(10);
 pub async fn lock_conformance(subject: &impl LockUnderTest) {
     macro_rules! run {
         ($($part:ident::$case:ident)*) => {
-            $(run(stringify!($case), $part::$case(&Case::new(subject).await)).await;)*
+            $(run("lock", stringify!($case), $part::$case(&Case::new(subject).await)).await;)*
         };
     }
     run! {
@@ -110,24 +109,6 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         many::tasks_do_not_disturb_each_other
         many::check_and_describe_answer
         many::no_update_under_the_lock_is_lost
-    }
-}
-
-async fn run(name: &str, case: impl Future<Output = Outcome>) {
-    #[allow(clippy::panic)] // A suite that finds a breach has nothing else to say.
-    if let Err(Breach(what)) = case.await {
-        panic!("lock conformance, case {name}: {what}");
-    }
-}
-
-type Outcome = std::result::Result<(), Breach>;
-
-/// What a case found to be wrong.
-struct Breach(String);
-
-impl From<crate::Error> for Breach {
-    fn from(error: crate::Error) -> Self {
-        Breach(format!("a call failed: {error}"))
     }
 }
 
@@ -194,21 +175,6 @@ impl<'a> Case<'a> {
 
     async fn end_lease(&self) {
         self.subject.end_lease(&self.task).await;
-    }
-}
-
-fn same<T: PartialEq + fmt::Debug>(found: T, expected: T) -> Outcome {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Breach(format!("{found:?} in place of {expected:?}")))
-}
-
-fn holds(condition: bool, what: impl FnOnce() -> String) -> Outcome {
-    if condition {
-        Ok(())
-    } else {
-        Err(Breach(what()))
     }
 }
 

@@ -1,8 +1,6 @@
 //! What every [`FleetStore`] must do, as tests that any implementation can run.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::error::ErrorKind;
 use crate::fleet::{Expected, FleetStore, Listing, Record, Version, Write, Written};
+use crate::testing::case::{Breach, Outcome, run, same};
 
 /// A store, and the means to make its time pass.
 #[async_trait]
@@ -34,7 +33,7 @@ pub trait FleetStoreUnderTest: Send + Sync {
 pub async fn fleet_conformance(subject: &impl FleetStoreUnderTest) {
     macro_rules! run {
         ($($case:ident)*) => {
-            $(run(stringify!($case), $case(&Case::new(subject))).await;)*
+            $(run("fleet store", stringify!($case), $case(&Case::new(subject))).await;)*
         };
     }
     run! {
@@ -53,24 +52,6 @@ pub async fn fleet_conformance(subject: &impl FleetStoreUnderTest) {
         what_was_written_wakes_others
         what_was_written_quietly_wakes_nobody
         shelves_do_not_disturb_each_other
-    }
-}
-
-async fn run(name: &str, case: impl Future<Output = Outcome>) {
-    #[allow(clippy::panic)] // A suite that finds a breach has nothing else to say.
-    if let Err(Breach(what)) = case.await {
-        panic!("fleet store conformance, case {name}: {what}");
-    }
-}
-
-type Outcome = std::result::Result<(), Breach>;
-
-/// What a case found to be wrong.
-struct Breach(String);
-
-impl From<crate::Error> for Breach {
-    fn from(error: crate::Error) -> Self {
-        Breach(format!("a call failed: {error}"))
     }
 }
 
@@ -128,13 +109,6 @@ impl<'a> Case<'a> {
     async fn list(&self, since: Version) -> Result<Listing, Breach> {
         Ok(self.other.list(&self.shelf, since).await?)
     }
-}
-
-fn same<T: PartialEq + fmt::Debug>(found: T, expected: T) -> Outcome {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Breach(format!("{found:?} in place of {expected:?}")))
 }
 
 fn texts(listing: &Listing) -> Vec<(&str, &str)> {

@@ -5,8 +5,6 @@ mod ends;
 mod logs;
 mod runs;
 
-use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +16,7 @@ use crate::event::{Outcome as Ended, RunFacts, Trigger};
 use crate::history::{Counters, History, HistoryWrite, RunPage, RunQuery, RunRecord};
 use crate::lock::FencingToken;
 use crate::task::{RunId, TaskName};
+use crate::testing::case::{Breach, Outcome, holds, run, same};
 
 /// A history, and the means to make its time pass.
 #[async_trait]
@@ -43,7 +42,7 @@ pub trait HistoryUnderTest: Send + Sync {
 pub async fn history_conformance(subject: &impl HistoryUnderTest) {
     macro_rules! run {
         ($($part:ident::$case:ident)*) => {
-            $(run(stringify!($case), $part::$case(&Case::new(subject).await)).await;)*
+            $(run("history", stringify!($case), $part::$case(&Case::new(subject).await)).await;)*
         };
     }
     run! {
@@ -70,24 +69,6 @@ pub async fn history_conformance(subject: &impl HistoryUnderTest) {
         logs::lines_are_read_after_a_line
         logs::lines_that_are_not_kept_any_more_are_said_to_be_cut
         logs::the_logs_of_the_last_runs_are_kept
-    }
-}
-
-async fn run(name: &str, case: impl Future<Output = Outcome>) {
-    #[allow(clippy::panic)] // A suite that finds a breach has nothing else to say.
-    if let Err(Breach(what)) = case.await {
-        panic!("history conformance, case {name}: {what}");
-    }
-}
-
-type Outcome = std::result::Result<(), Breach>;
-
-/// What a case found to be wrong.
-struct Breach(String);
-
-impl From<crate::Error> for Breach {
-    fn from(error: crate::Error) -> Self {
-        Breach(format!("a call failed: {error}"))
     }
 }
 
@@ -176,20 +157,6 @@ impl<'a> Case<'a> {
 
 fn ids(runs: &[RunRecord]) -> Vec<RunId> {
     runs.iter().map(|run| run.run_id).collect()
-}
-
-fn same<T: PartialEq + fmt::Debug>(found: T, expected: T) -> Outcome {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Breach(format!("{found:?} in place of {expected:?}")))
-}
-
-fn holds(condition: bool, what: impl FnOnce() -> String) -> Outcome {
-    match condition {
-        true => Ok(()),
-        false => Err(Breach(what())),
-    }
 }
 
 fn random() -> u64 {

@@ -41,6 +41,12 @@ fn accepted(answer: &Answer) -> &tasklock::Accepted {
     }
 }
 
+/// Has a task run now that can, and returns what was accepted.
+async fn run_accepted(fleet: &Fleet, run: RunNow) -> tasklock::Accepted {
+    let receipt = fleet.control.run(run).await.unwrap();
+    accepted(&receipt.answer).clone()
+}
+
 fn fired(all: &[Bench], task: &str) -> Vec<String> {
     let mut fired: Vec<String> = all.iter().flat_map(|b| b.fired(task)).collect();
     fired.sort_unstable();
@@ -104,14 +110,13 @@ async fn runs_that_are_asked_for_take_no_instant_from_the_schedule() {
         for _ in 0..2 {
             // A lock that is taken ahead of an instant is waited for.
             let run = RunNow::new("t", &by()).if_running(IfRunning::Queue);
-            let receipt = fleet.control.run(run).await.unwrap();
-            accepted(&receipt.answer);
+            run_accepted(&fleet, run).await;
             pass(4.99).await;
         }
     }
     pass(2.0).await;
     let past = RunNow::new("t", &by()).as_of(at("09:00:00"));
-    accepted(&fleet.control.run(past).await.unwrap().answer);
+    run_accepted(&fleet, past).await;
     pass(1.0).await;
     let runs: Vec<_> = all.iter().flat_map(|b| b.seen.starts("t")).collect();
     let (manual, scheduled): (Vec<_>, Vec<_>) =
@@ -440,7 +445,7 @@ async fn a_new_instance_knows_of_a_pause_before_it_fires() {
     pass(5.0).await;
     assert!(a.fired("t").is_empty());
     let run = RunNow::new("t", &by()).if_paused(IfPaused::Run);
-    accepted(&fleet.control.run(run).await.unwrap().answer);
+    run_accepted(&fleet, run).await;
     assert_eq!(a.fired("t").len(), 1);
     assert!(fleet.control.resume(None, &by()).await.unwrap());
     pass(3.0).await;
@@ -735,6 +740,70 @@ async fn an_instance_says_what_it_was_asked_and_answered() {
             _ => None,
         });
     assert_eq!(said, Some(("run", by(), true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_did_not_get_its_turn_is_given_up_in_the_trail() {
+    let fleet = Fleet::new();
+    let a = fleet.instance("a");
+    a.task_with("t", "0 0 0 * * *", HOUR, Policy::default(), |_| async {
+        pass(3_000.0).await;
+        Ok(())
+    });
+    a.start().await;
+    pass(0.1).await;
+    let first = run_accepted(&fleet, RunNow::new("t", &by())).await;
+    let queued = RunNow::new("t", &by()).if_running(IfRunning::Queue);
+    let queued = fleet.control.run(queued).await.unwrap();
+    assert!(accepted(&queued.answer).is_queued);
+    pass(590.0).await;
+    let given_up = async || {
+        let trail = fleet.control.audit(None, 100).await.unwrap();
+        let of = |entry: tasklock::AuditEntry| match entry.result {
+            AuditResult::GivenUp { instance, why } => Some((entry.command?, instance, why)),
+            _ => None,
+        };
+        trail.into_iter().filter_map(of).collect::<Vec<_>>()
+    };
+    assert!(given_up().await.is_empty());
+    pass(20.0).await;
+    let found = given_up().await;
+    let [(command, instance, why)] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((command, instance.as_str()), (&queued.id, "a"));
+    assert!(why.contains("a run of task t goes on"), "{why}");
+    let runs: Vec<RunId> = a.seen.starts("t").iter().map(|run| run.run_id).collect();
+    assert_eq!(runs, first.runs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_can_be_asked_for_again_and_says_of_which() {
+    let (fleet, all) = fleet_of(&["a", "b"], "0 0 0 * * *").await;
+    let first = run_accepted(&fleet, RunNow::new("t", &by())).await.runs[0];
+    pass(1.0).await;
+    let again = RunNow::new("t", &by()).again(first).as_of(at("09:00:00"));
+    let again = run_accepted(&fleet, again).await.runs[0];
+    pass(1.0).await;
+    let starts: Vec<_> = all.iter().flat_map(|b| b.seen.starts("t")).collect();
+    let of = |id: RunId| starts.iter().find(|run| run.run_id == id).unwrap();
+    assert_eq!(of(first).trigger, Trigger::Manual);
+    let run = of(again);
+    assert_eq!(
+        (run.trigger, run.fire_time),
+        (Trigger::RetryOf, at("09:00:00"))
+    );
+    assert_eq!(run.lateness, Duration::ZERO);
+    assert_eq!(run.request.as_ref().unwrap().again, Some(first));
+    let record = tasklock::RunRecord::started(run, "a");
+    assert_eq!(record.retry_of, Some(first));
+    let trail = fleet.control.audit(None, 10).await.unwrap();
+    let said = trail.iter().filter_map(|entry| entry.detail.as_deref());
+    assert!(
+        said.clone()
+            .any(|detail| detail.contains(&first.to_string())),
+        "{trail:?}"
+    );
 }
 
 /// Three instances and their store, on a real server.

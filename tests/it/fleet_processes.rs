@@ -200,7 +200,6 @@ impl Trio {
             };
             Some(Trail {
                 n: number(entry.by.actor())?,
-                command: entry.command,
                 result,
                 instance,
             })
@@ -402,7 +401,7 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
     let mut acts = vec![
         json!({"do": "pause", "task": "tick"}),
         json!({"do": "resume", "task": "tock"}),
-        json!({"do": "pause_all"}),
+        json!({"do": "pause", "task": "held"}),
         json!({"do": "undrain", "on": "c"}),
         json!({"do": "override", "task": "rare.1", "spec": "0 0 * * * *"}),
         json!({"do": "save", "task": "note.2", "spec": "@daily"}),

@@ -480,6 +480,40 @@ async fn what_a_run_said_last_is_in_its_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_names_the_type_of_an_error_and_the_trace() {
+    let count = Arc::new(AtomicBool::new(false));
+    let (bench, history) = bench(move |builder| {
+        // One that panics knows none.
+        builder.trace_id(move || match count.swap(true, Ordering::Relaxed) {
+            false => Some("4bf92f3577b34da6\n".repeat(9)),
+            true => panic!("no trace"),
+        })
+    });
+    let retried = Policy::default().retry(Retry::times(1).first_wait(seconds(1)));
+    bench.task_with("t", ONCE, seconds(60), retried, |_| async { Err(nested()) });
+    bench.task("said", "@at 2026-11-21T10:00:20Z", |_| async {
+        Err(TaskError::new("sold out"))
+    });
+    bench.start().await;
+    pass(40.0).await;
+    let run = last(&history, "t").await;
+    let name = Some("tasklock::error::Error");
+    let type_of = |failure: &Option<tasklock::Failure>| failure.clone().unwrap().type_name;
+    assert_eq!(type_of(&run.error).as_deref(), name);
+    assert_eq!(run.attempts.len(), 2);
+    let all = run.attempts.iter();
+    assert!(all.map(|a| type_of(&a.error)).all(|n| n.as_deref() == name));
+    let trace = run.trace_id.unwrap();
+    assert!(
+        trace.starts_with("4bf92f3577b34da6") && trace.len() <= 80,
+        "{trace:?}"
+    );
+    assert!(!trace.chars().any(char::is_control), "{trace:?}");
+    let run = last(&history, "said").await;
+    assert_eq!((type_of(&run.error), run.trace_id), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_whose_instance_is_gone_is_found_abandoned_by_one_of_two() {
     let lines = Lines::default();
     let _guard = lines.listen();

@@ -16,25 +16,23 @@ fn history(server: &RedisServer) -> RedisHistory {
     RedisHistory::beside(&RedisLock::builder(&server.url()).build().unwrap())
 }
 
+/// A scheduler of tasks that are due each second, with a history, and who hears of it.
+fn each_second(tasks: &[&str], kept: impl History) -> (Scheduler, RecordingObserver) {
+    let seen = RecordingObserver::new();
+    let builder = Scheduler::builder().lock(MemoryLock::new()).history(kept);
+    let scheduler = builder.observer(seen.clone()).build().unwrap();
+    for task in tasks {
+        let limit = Duration::from_secs(9);
+        let task = BaseTask::new(*task, "* * * * * *", limit, |_| async { Ok(()) });
+        scheduler.register(task).unwrap();
+    }
+    (scheduler, seen)
+}
+
 /// Records of runs as a scheduler makes them, started now.
 async fn some_runs(tasks: &[&str]) -> Vec<RunRecord> {
     let kept = MemoryHistory::new();
-    let scheduler = Scheduler::builder()
-        .lock(MemoryLock::new())
-        .history(kept.clone())
-        .build()
-        .unwrap();
-    for task in tasks {
-        let body = |_| async { Ok(()) };
-        scheduler
-            .register(BaseTask::new(
-                *task,
-                "* * * * * *",
-                Duration::from_secs(9),
-                body,
-            ))
-            .unwrap();
-    }
+    let (scheduler, _) = each_second(tasks, kept.clone());
     scheduler.start().await.unwrap();
     pass(1.3).await;
     scheduler.stop().await;
@@ -105,24 +103,7 @@ async fn a_key_of_another_kind_stops_only_its_task() {
     let server = RedisServer::start();
     server.says("SET {task:history}:task:bad x");
     let kept = history(&server);
-    let seen = RecordingObserver::new();
-    let scheduler = Scheduler::builder()
-        .lock(MemoryLock::new())
-        .history(kept.clone())
-        .observer(seen.clone())
-        .build()
-        .unwrap();
-    for task in ["bad", "good"] {
-        let body = |_| async { Ok(()) };
-        scheduler
-            .register(BaseTask::new(
-                task,
-                "* * * * * *",
-                Duration::from_secs(9),
-                body,
-            ))
-            .unwrap();
-    }
+    let (scheduler, seen) = each_second(&["bad", "good"], kept.clone());
     scheduler.start().await.unwrap();
     let give_up = Instant::now() + Duration::from_secs(20);
     while of(&kept, "good").await.len() < 3 {
@@ -146,22 +127,7 @@ async fn a_key_of_another_kind_stops_only_its_task() {
 async fn what_a_server_misses_while_it_is_away_is_written_when_it_is_back() {
     let mut server = RedisServer::start();
     let kept = history(&server);
-    let seen = RecordingObserver::new();
-    let scheduler = Scheduler::builder()
-        .lock(MemoryLock::new())
-        .history(kept.clone())
-        .observer(seen.clone())
-        .build()
-        .unwrap();
-    let body = |_| async { Ok(()) };
-    scheduler
-        .register(BaseTask::new(
-            "t",
-            "* * * * * *",
-            Duration::from_secs(9),
-            body,
-        ))
-        .unwrap();
+    let (scheduler, seen) = each_second(&["t"], kept.clone());
     server.kill();
     scheduler.start().await.unwrap();
     pass(4.0).await;
@@ -184,105 +150,6 @@ async fn what_a_server_misses_while_it_is_away_is_written_when_it_is_back() {
             .await
             .iter()
             .all(|run| run.outcome == Some(Outcome::Success))
-    );
-}
-
-/// The latenesses of the runs of a thousand tasks that are due each second, ordered; with a history, how
-/// many runs ended, too.
-async fn burst(kept: Option<RedisHistory>, seconds: u64) -> (Vec<Duration>, usize, u64) {
-    let seen = RecordingObserver::new();
-    let mut builder = Scheduler::builder()
-        .lock(MemoryLock::new())
-        .observer(seen.clone());
-    if let Some(kept) = kept {
-        builder = builder.history(kept);
-    }
-    let scheduler = builder.build().unwrap();
-    for n in 0..1_000 {
-        let body = |_| async { Ok(()) };
-        scheduler
-            .register(BaseTask::new(
-                format!("load.{n}"),
-                "* * * * * *",
-                Duration::from_secs(9),
-                body,
-            ))
-            .unwrap();
-    }
-    scheduler.start().await.unwrap();
-    pass(seconds as f64 + 0.5).await;
-    scheduler.stop().await;
-    let (mut late, mut ended, mut dropped) = (Vec::new(), 0, 0);
-    for event in seen.events() {
-        match event {
-            Event::RunStarted { run } => late.push(run.lateness),
-            Event::RunFinished { .. } => ended += 1,
-            Event::HistoryDropped { count, .. } => dropped += count,
-            _ => {}
-        }
-    }
-    late.sort_unstable();
-    (late, ended, dropped)
-}
-
-/// `TASKLOCK_LOAD_SECONDS=60 cargo test --release --all-features --test it -- --ignored --nocapture
-/// a_thousand_runs_a_second`
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement of a minute or two"]
-async fn a_thousand_runs_a_second_are_written_and_delay_nothing() {
-    let seconds = std::env::var("TASKLOCK_LOAD_SECONDS");
-    let seconds = seconds.ok().and_then(|s| s.parse().ok()).unwrap_or(60);
-    let server = RedisServer::start();
-    let kept = history(&server);
-    let at = |late: &[Duration], part: f64| late[(late.len() as f64 * part) as usize];
-    let mut p50 = Vec::new();
-    let mut all = 0;
-    let mut lost = 0;
-    for round in 0..4 {
-        let with = round % 2 == 1;
-        let (late, ended, dropped) = burst(with.then(|| kept.clone()), seconds / 2).await;
-        println!(
-            "history {with}: {} runs, lateness p50 {:?} p90 {:?} p99 {:?}, dropped {dropped}",
-            late.len(),
-            at(&late, 0.5),
-            at(&late, 0.9),
-            at(&late, 0.99),
-        );
-        p50.push(at(&late, 0.5));
-        if with {
-            all += ended as u64;
-            lost += dropped;
-        }
-    }
-    let number = |said: String| -> u64 {
-        said.trim_start_matches(':')
-            .lines()
-            .next()
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap()
-    };
-    let written = number(server.says("ZCARD {task:history}:all"));
-    println!("ended {all}, written {written}, dropped {lost}");
-    assert_eq!(written + lost, all);
-    let memory =
-        |key: &str| number(server.says(&format!("MEMORY USAGE {{task:history}}:{key} SAMPLES 0")));
-    let tasks: u64 = (0..1_000).map(|n| memory(&format!("task:load.{n}"))).sum();
-    println!(
-        "bytes per run: record {}, in all {}, in its task {}; counters {} per task",
-        memory("runs") / written,
-        memory("all") / written,
-        tasks / written,
-        memory("counters") / 1_000,
-    );
-    println!(
-        "{}",
-        server
-            .says("INFO commandstats")
-            .lines()
-            .filter(|l| l.contains("evalsha"))
-            .collect::<String>()
     );
 }
 

@@ -14,6 +14,7 @@ use tasklock::{
     TaskStore, Version, Write, chrono_tz, schemars,
 };
 
+use crate::support::lines::Lines;
 use crate::support::{Bench, SwitchedFleet, clock_and_lock, pass};
 
 #[derive(serde::Deserialize, JsonSchema)]
@@ -470,6 +471,16 @@ async fn a_task_of_code_owns_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_without_the_kind_leaves_the_firings_to_others_and_says_so() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let warnings = || {
+        let text = lines.text();
+        assert!(
+            !text.contains("WARN tasklock: Task firing skipped"),
+            "{text}"
+        );
+        text.matches("task.ignored").count()
+    };
     let fleet = Fleet::new();
     let (without, with) = (fleet.bare(), fleet.running().await);
     without.bench.start().await;
@@ -479,15 +490,27 @@ async fn an_instance_without_the_kind_leaves_the_firings_to_others_and_says_so()
     let decisions = without.bench.seen.decisions("t");
     assert_eq!(decisions, [Decision::Limited; 2]);
     assert_eq!(without.ignored(), [("t".to_owned(), Ignored::UnknownKind)]);
+    // Once, and not with each firing.
+    lines.one(&["WARN", "task.ignored", "unknown_kind"]);
+    assert_eq!(warnings(), 1, "{}", lines.text());
+    let mut task = fleet.tasks().get("t").await.unwrap().unwrap();
+    task.spec = "5/10 * * * * *".to_owned();
+    save(&without.tasks(), &task).await;
+    pass(20.0).await;
+    assert_eq!(warnings(), 2, "{}", lines.text());
+    task = fleet.tasks().get("t").await.unwrap().unwrap();
+    task.spec = "*/10 * * * * *".to_owned();
+    save(&without.tasks(), &task).await;
+    pass(1.0).await;
     let handle = without.bench.scheduler.handle();
     assert!(handle.task("t").unwrap().lacks_kind);
     // The code comes.
     with.bench.scheduler.stop().await;
     without.add_note();
     pass(10.0).await;
-    assert_eq!(without.bench.fired("t"), ["10:00:30"]);
+    assert_eq!(without.bench.fired("t"), ["10:00:50"]);
     assert!(!handle.task("t").unwrap().lacks_kind);
-    assert_eq!(without.ignored().len(), 1);
+    assert_eq!(without.ignored().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -918,53 +941,4 @@ async fn a_thousand_tasks_that_come_and_go_leave_nothing_behind() {
     assert_eq!(listing.records.len(), 1);
     let report = other.scheduler.stop().await;
     assert!(report.is_clean());
-}
-
-/// `cargo test --release --all-features --test it -- --ignored --nocapture come_and_go_by_the_thousand`
-#[ignore = "a measurement"]
-#[tokio::test(start_paused = true)]
-async fn tasks_that_come_and_go_by_the_thousand_leave_the_process_as_large_as_it_was() {
-    let resident_kib = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
-    let fleet = Fleet::new();
-    let metrics = Metrics::new().unwrap();
-    let scheduler = Scheduler::builder()
-        .lock(fleet.lock.clone())
-        .clock(fleet.clock.clone())
-        .fleet(fleet.store.clone())
-        .metrics(metrics.clone())
-        .build()
-        .unwrap();
-    let body = |_, _: Note| async { Ok(()) };
-    scheduler.handler("note", body).unwrap();
-    scheduler.start().await.unwrap();
-    let tasks = fleet.tasks();
-    for round in 0..60 {
-        for n in 0..1_000 {
-            let every = format!("@every {}s", round * 1_000 + n + 1);
-            save(&tasks, &note(&format!("t{round}.{n}"), &every, "x")).await;
-        }
-        pass(1.0).await;
-        assert_eq!(scheduler.list_tasks().len(), 1_000);
-        for n in 0..1_000 {
-            let name = format!("t{round}.{n}");
-            tasks.delete(&name, Expected::Anything).await.unwrap();
-        }
-        pass(1.0).await;
-        assert_eq!(scheduler.list_tasks().len(), 0);
-        if round % 10 == 9 {
-            println!(
-                "after {} tasks: {} KiB",
-                (round + 1) * 1_000,
-                resident_kib()
-            );
-        }
-    }
 }

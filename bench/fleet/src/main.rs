@@ -2,9 +2,13 @@
 
 mod ask;
 mod capacity;
+mod churn;
+mod control;
 mod due;
 mod fit;
+mod follow;
 mod growth;
+mod history;
 mod idle;
 mod instance;
 mod latency;
@@ -15,6 +19,7 @@ mod options;
 mod plot;
 mod proxy;
 mod replicas;
+mod stored;
 mod sustained;
 mod tally;
 mod trial;
@@ -46,13 +51,19 @@ fn main() -> Result<()> {
         Command::Capacity(options) => capacity::run(&options),
         Command::Model(options) => model::run(&options),
         Command::Growth(options) => growth::run(&options),
+        Command::Control(options) => control::run(&options),
+        Command::Follow(options) => follow::run(&options),
+        Command::History(options) => history::run(&options),
+        Command::Stored(options) => stored::run(&options),
+        Command::Churn(options) => churn::run(&options),
         Command::All(options) => all(&options),
         Command::Instance(settings) => instance::run(&settings),
         Command::Limit(settings) => limit::run(&settings),
     }
 }
 
-/// Without `replicas` and `capacity`: `growth` and `model` measure the same.
+/// Without `replicas` and `capacity`: `growth` and `model` measure the same. And without what is about
+/// people's wishes and records.
 fn all(options: &Options) -> Result<()> {
     type Work = fn(&Options) -> Result<()>;
     let works: [(&str, Work); 7] = [

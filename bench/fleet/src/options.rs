@@ -27,7 +27,17 @@ pub enum Command {
     Model(Options),
     /// All of this against the number of tasks and instances, with plots
     Growth(Options),
-    /// One after the other
+    /// How long a command is on its way to the instance that takes it
+    Control(Options),
+    /// What it costs to follow a fleet in which nothing happens
+    Follow(Options),
+    /// A history of a thousand runs a second, beside none
+    History(Options),
+    /// Ten thousand tasks defined at run time, and changes of them
+    Stored(Options),
+    /// Tasks defined at run time that come and go by the thousand
+    Churn(Options),
+    /// One after the other: what firings cost
     All(Options),
     #[command(hide = true)]
     Instance(instance::Settings),

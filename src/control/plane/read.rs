@@ -89,6 +89,16 @@ impl ControlPlane {
     /// The ids of the instances that have seen a write to the rules, as [`pause`](Self::pause) and
     /// others answer it. They say so within a second as a rule.
     ///
+    /// ```
+    /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {
+    /// # use tasklock::*;
+    /// # let by = By::new("ana", "why")?;
+    /// let version = control.pause(PauseFor::all(&by)).await?;
+    /// let behind = control.instances().await?.len() - control.followers(version).await?.len();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`instances`](Self::instances).

@@ -19,7 +19,7 @@ use tasklock::schemars::{self, JsonSchema};
 use tasklock::{
     Answer, BaseTask, By, Clock, Deleted, Event, Expected, FencingToken, IfRunning, Observer,
     PauseFor, RedisFleet, RedisLock, RunNow, Saved, Scheduler, SchedulerHandle, StoredTask,
-    SystemClock, chrono_tz,
+    SystemClock, TaskError, chrono_tz,
 };
 
 const CONFIG: &str = "TASKLOCK_TEST_STEERED";
@@ -95,8 +95,6 @@ impl Drop for Steered {
 /// One line of a journal.
 #[derive(Debug, Clone)]
 pub struct Noted {
-    /// By the machine's monotonic clock, the same for all processes.
-    pub at_us: u64,
     pub replica: String,
     pub what: String,
     pub more: Value,
@@ -119,7 +117,6 @@ pub fn read_journal(path: &Path) -> Vec<Noted> {
     let parse = |line: &str| {
         let v: Value = serde_json::from_str(line).ok()?;
         Some(Noted {
-            at_us: v["at"].as_u64()?,
             replica: v["replica"].as_str()?.to_owned(),
             what: v["what"].as_str()?.to_owned(),
             more: v["more"].clone(),
@@ -138,6 +135,7 @@ struct Journal {
 impl Journal {
     fn note(&self, what: &str, more: &Value) {
         let line = json!({
+            // For people: by the machine's monotonic clock, the same for all processes.
             "at": SystemClock.monotonic().as_micros() as u64,
             "replica": &*self.replica,
             "what": what,
@@ -280,7 +278,7 @@ fn tasks(scheduler: &Scheduler) {
             minutes,
             |ctx| async move {
                 ctx.cancelled().await;
-                Ok(())
+                Err(TaskError::new("cancelled"))
             },
         );
         scheduler.register(long).unwrap();

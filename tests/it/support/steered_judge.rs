@@ -22,7 +22,6 @@ pub struct Blow {
 #[derive(Debug, Clone)]
 pub struct Trail {
     pub n: u64,
-    pub command: Option<String>,
     /// `asked`, `done`, `refused`, `not_taken`, `given_up`.
     pub result: &'static str,
     pub instance: String,
@@ -91,7 +90,11 @@ pub fn judge(noted: &[Noted], trail: &[Trail], truth: &Value, blow: &Blow) -> Ve
                     .collect();
                 let cancelled = ends
                     .iter()
-                    .filter(|l| l.text("outcome") == "cancelled")
+                    // Its lease may have been lost with the store's data, and the run with it.
+                    .filter(|l| {
+                        let outcome = l.text("outcome");
+                        outcome == "cancelled" || (blow.lost_data && outcome == "lease_lost")
+                    })
                     .count();
                 if ends.len() > 1 {
                     say("its run ended twice");
@@ -173,7 +176,6 @@ pub fn astray(noted: &[Noted], alive: &[&str], truth: &Value) -> Vec<(String, Va
 #[test]
 fn a_journal_that_breaks_a_promise_is_found_out() {
     let noted = |replica: &str, what: &str, more: Value| Noted {
-        at_us: 0,
         replica: replica.to_owned(),
         what: what.to_owned(),
         more,
@@ -191,7 +193,6 @@ fn a_journal_that_breaks_a_promise_is_found_out() {
     };
     let done = |instance: &str| Trail {
         n: 1,
-        command: None,
         result: "done",
         instance: instance.to_owned(),
     };
