@@ -115,6 +115,20 @@ pub(crate) async fn stop(
     }
 }
 
+/// Asks the daemon to read its settings again.
+#[cfg(feature = "standalone")]
+pub(crate) fn reload(pid_file: &Path) -> Result<Facts, Failure> {
+    match look(pid_file)? {
+        Daemon::Running(facts) => {
+            signal(&facts, Signal::HUP)?;
+            Ok(facts)
+        }
+        Daemon::Stale(_) | Daemon::NotRunning => {
+            Err(Failure::new(Status::NotRunning, not_running(pid_file)))
+        }
+    }
+}
+
 /// How the daemon is, in a line, and the status for it.
 pub(crate) fn state(pid_file: &Path) -> Result<(Daemon, Status), Failure> {
     let daemon = look(pid_file)?;

@@ -72,6 +72,9 @@ impl PidFile {
             file,
             path: path.to_owned(),
         };
+        // What is left of one that is gone is not to be taken for us. Somebody may look in between: he
+        // looks again as long as it is empty.
+        claimed.file.set_len(0)?;
         claimed.say(facts)?;
         Ok(Ok(claimed))
     }
@@ -84,10 +87,10 @@ impl PidFile {
             started,
         } = facts;
         let text = format!("{pid}\n{instance}\n{}\n", started.to_rfc3339());
-        // Somebody may look in between: he looks again as long as it is empty.
-        self.file.set_len(0)?;
+        // In one piece and in its place, so that whoever reads it finds the number there.
         self.file.rewind()?;
-        self.file.write_all(text.as_bytes())
+        self.file.write_all(text.as_bytes())?;
+        self.file.set_len(text.len() as u64)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -183,6 +183,14 @@ impl State {
     }
 }
 
+/// Asks the daemon to read its settings again.
+#[cfg(feature = "standalone")]
+pub(super) fn reload(pid_file: &PidFileArg) -> Result<Status, Failure> {
+    let asked = daemon::reload(&pid_file.pid_file)?;
+    say(format_args!("reload pid: {}", asked.pid));
+    Ok(Status::Done)
+}
+
 /// Fires what `build` makes, here or in the background.
 pub(super) async fn start<S: Served>(
     files: &Files,
@@ -300,9 +308,7 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            hangup: reloads
-                .then(|| listen(SignalKind::hangup()))
-                .transpose()?,
+            hangup: reloads.then(|| listen(SignalKind::hangup())).transpose()?,
         })
     }
 

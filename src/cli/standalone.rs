@@ -30,7 +30,7 @@ mod reload;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::service::{self, Files, Patience, State, Stop};
+use crate::cli::service::{self, Files, Patience, PidFileArg, State, Stop};
 use crate::cli::status::{Failure, Status};
 use crate::config::Config;
 use crate::time::{Clock, SystemClock};
@@ -48,6 +48,8 @@ pub enum Command {
     Stop(Stop),
     /// Stops the daemon and starts one; also starts one if there is none
     Restart(Restart),
+    /// Has the daemon read its file again; its log says what is different
+    Reload(Reload),
     /// Says whether the daemon is running
     State(State),
     /// Saves the tasks of a file in the store that the fleet shares
@@ -82,6 +84,13 @@ pub struct Restart {
     files: Files,
 }
 
+/// Has the daemon read its file again.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Reload {
+    #[command(flatten)]
+    pid_file: PidFileArg,
+}
+
 #[derive(Debug, Clone, clap::Args)]
 struct ConfigArg {
     /// The file of settings and tasks
@@ -104,6 +113,7 @@ impl Command {
             Command::Start(start) => start.run().await,
             Command::Stop(stop) => stop.run().await,
             Command::Restart(restart) => restart.run().await,
+            Command::Reload(reload) => service::reload(&reload.pid_file),
             Command::State(state) => state.run(),
             Command::Apply(apply) => apply.run().await,
             Command::Import(import) => import.run(),

@@ -96,9 +96,8 @@ mod tests {
     fn a_scheduler_whose_timer_is_stuck_is_not_alive() {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
         let woke = |seconds| Some(now - TimeDelta::seconds(seconds));
-        let alive = |state, wake, patience| {
-            is_alive(state, wake, now, Duration::from_secs(patience))
-        };
+        let alive =
+            |state, wake, patience| is_alive(state, wake, now, Duration::from_secs(patience));
         let running = SchedulerState::Running;
         assert!(alive(running, woke(30), 30));
         assert!(!alive(running, woke(31), 30));

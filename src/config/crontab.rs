@@ -16,6 +16,12 @@ use crate::text::contained_line;
 
 use line::Line;
 
+/// Words that begin commands and say nothing of what they do.
+const SURROUNDINGS: [&str; 14] = [
+    "[", "command", "env", "exec", "if", "ionice", "nice", "nohup", "sh", "sudo", "test", "then",
+    "time", "while",
+];
+
 /// Which of the two formats a crontab has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -120,7 +126,8 @@ impl Crontab {
             None => None,
         };
         if let (Some(name), None) = (&job.user, &user) {
-            let note = format!("{name:?} is no user of this host: the task needs one where it runs");
+            let note =
+                format!("{name:?} is no user of this host: the task needs one where it runs");
             self.notes.push((line, contained_line(&note, 400)));
         }
         let home = user.map(|user| user.home.to_string_lossy().into_owned());
@@ -141,7 +148,8 @@ impl Crontab {
     fn spec(&mut self, line: usize, spec: &str) -> Result<String, String> {
         let spec = match spec {
             "@reboot" => {
-                let note = "@reboot is @startup here: at each start of an instance, not of the host";
+                let note =
+                    "@reboot is @startup here: at each start of an instance, not of the host";
                 self.notes.push((line, note.to_owned()));
                 "@startup".to_owned()
             }
@@ -158,10 +166,18 @@ impl Crontab {
 
     /// A name that nobody has yet: of the program and, if need be, of the line.
     fn name(&self, command: &str, line: usize) -> String {
-        let words = command.split_whitespace();
-        let program = words
-            .map(|word| word.rsplit('/').next().unwrap_or_default())
-            .find(|word| !word.is_empty() && !word.contains('='));
+        let mut words = command.split_whitespace();
+        let mut program = None;
+        while let (None, Some(word)) = (program, words.next()) {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            let says = name.contains(|c: char| c.is_ascii_alphanumeric());
+            match word {
+                "cd" => drop(words.next()),
+                _ if SURROUNDINGS.contains(&word) || word.starts_with('-') => {}
+                _ if says && !word.contains('=') => program = Some(name),
+                _ => {}
+            }
+        }
         let plain = |c: char| match c {
             c if c.is_ascii_alphanumeric() || "_.-".contains(c) => c,
             _ => '_',

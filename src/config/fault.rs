@@ -57,7 +57,12 @@ impl Source {
                 let at = e.utf8_error().valid_up_to();
                 source.text = String::from_utf8_lossy(e.as_bytes()).into_owned();
                 let mut faults = source.none();
-                faults.add(&source, Some(at..at), "", "it is no UTF-8 text from here on");
+                faults.add(
+                    &source,
+                    Some(at..at),
+                    "",
+                    "it is no UTF-8 text from here on",
+                );
                 return Err(faults);
             }
         }
@@ -81,6 +86,25 @@ impl Source {
     /// The directory that relative paths in the file start from.
     pub(super) fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Where a key is of the table that begins there, if it stands at the beginning of a line.
+    pub(super) fn key(&self, table: usize, key: &str) -> Option<Range<usize>> {
+        let key = key.split('.').next().filter(|key| !key.is_empty())?;
+        let mut start = table;
+        for (n, line) in self.text.get(table..)?.split_inclusive('\n').enumerate() {
+            let found = line.trim_start();
+            if n > 0 && found.starts_with('[') {
+                break;
+            }
+            let ends = |rest: &str| rest.starts_with([' ', '\t', '=', '.']);
+            if found.strip_prefix(key).is_some_and(ends) {
+                let at = start + line.len() - found.len();
+                return Some(at..at + key.len());
+            }
+            start += line.len();
+        }
+        None
     }
 
     /// The line of a byte, from 1.

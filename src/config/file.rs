@@ -133,8 +133,16 @@ pub(super) fn read(source: &Source) -> Result<File, Faults> {
             key.strip_suffix('`')
         });
         let mut faults = source.none();
+        let mut key = key.unwrap_or_default().to_owned();
         let text = without_value(error.message());
-        faults.add(source, span, key.unwrap_or_default(), &text);
+        if let Some(rest) = text.strip_prefix("unknown field `")
+            && let Some((unknown, _)) = rest.split_once('`')
+        {
+            // The reader names the table only.
+            let dot = if key.is_empty() { "" } else { "." };
+            key = format!("{key}{dot}{unknown}");
+        }
+        faults.add(source, span, &key, &text);
         faults
     })
 }
@@ -147,7 +155,12 @@ fn without_value(message: &str) -> String {
         {
             let (found, expected) = rest.split_at(at);
             let word = found.split([' ', '`', '"']).next().unwrap_or_default();
-            return format!("{start}{word}{expected}");
+            let expected = match expected.strip_prefix(", expected ").unwrap_or_default() {
+                "f64" => "a number",
+                "u16" | "u32" | "usize" => "a whole number",
+                other => other,
+            };
+            return format!("{start}{word}, expected {expected}");
         }
     }
     message.to_owned()
@@ -162,11 +175,11 @@ mod tests {
         for (message, kept) in [
             (
                 r#"invalid type: string "hunter2, expected x", expected f64"#,
-                "invalid type: string, expected f64",
+                "invalid type: string, expected a number",
             ),
             (
                 "invalid value: integer `-1`, expected u32",
-                "invalid value: integer, expected u32",
+                "invalid value: integer, expected a whole number",
             ),
             ("unknown field `nmae`", "unknown field `nmae`"),
         ] {

@@ -23,8 +23,10 @@ pub(super) fn check(source: &Source, file: File, now: DateTime<Utc>) -> Result<C
         match Program::of(source, command.get_ref()) {
             Ok(program) => shell = shell.map(|shell| shell.allow(name, program.command())),
             Err((key, text)) => {
+                let span = command.span();
+                let at = source.key(span.start, key).unwrap_or(span);
                 let key = format!("commands.{name}.{key}");
-                faults.add(source, Some(command.span()), &key, &text);
+                faults.add(source, Some(at), &key, &text);
             }
         }
     }

@@ -30,7 +30,8 @@ impl Program {
     pub(super) fn of(source: &Source, keys: &Command) -> Result<Self, (&'static str, String)> {
         let relative = |path: &PathBuf| source.directory().join(path);
         if keys.command.first().is_none_or(String::is_empty) {
-            let text = r#"it names no program: give it words, such as ["/usr/bin/backup", "--all"]"#;
+            let text =
+                r#"it names no program: give it words, such as ["/usr/bin/backup", "--all"]"#;
             return Err(("command", text.to_owned()));
         }
         if keys.command.iter().any(|word| word.contains('\0')) {

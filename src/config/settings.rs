@@ -174,12 +174,10 @@ fn place(source: &Source, lock: &Lock) -> Result<Place, &'static str> {
                 .as_ref()
                 .map(|path| source.directory().join(path)),
         }),
-        (None, _, _) if is_of_redis => {
-            Err("redis_prefix and redis_ca_file are for a Redis: give its address, as redis_url_file")
-        }
-        (None, Some(directory), false) => {
-            Ok(Place::Directory(source.directory().join(directory)))
-        }
+        (None, _, _) if is_of_redis => Err(
+            "redis_prefix and redis_ca_file are for a Redis: give its address, as redis_url_file",
+        ),
+        (None, Some(directory), false) => Ok(Place::Directory(source.directory().join(directory))),
         (None, None, true) => Ok(Place::Memory),
         _ => Err(
             "give it exactly one of redis_url, redis_url_file, redis_url_env (several hosts), \

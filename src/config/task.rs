@@ -13,7 +13,9 @@ use crate::config::fault::{Faults, Source};
 use crate::config::file::{self, Command};
 use crate::config::program::Program;
 use crate::config::settings::NO_ZONE;
+use crate::error::ErrorKind;
 use crate::kinds::{Http, HttpParameters, Shell, ShellParameters};
+use crate::schedule::SpecError;
 use crate::store::{Kind, StoredTask};
 use crate::task::seconds;
 
@@ -161,7 +163,7 @@ pub(super) fn read(
             let at = match key.as_str() {
                 "timezone" => task.timezone.as_ref().map(toml::Spanned::span),
                 "url" => task.url.as_ref().map(toml::Spanned::span),
-                _ => None,
+                key => source.key(span.start, key),
             };
             faults.add(source, at.or(Some(span)), &of(&key), &text);
             return None;
@@ -173,16 +175,26 @@ pub(super) fn read(
         ..plan.clone()
     };
     if let Err(error) = checked.check(around.zone.unwrap_or(Tz::UTC), around.now) {
-        use crate::error::ErrorKind;
         let (at, key) = match error.kind() {
             ErrorKind::InvalidName => (task.name.span(), "name"),
             ErrorKind::InvalidSpec => (task.spec.span(), "spec"),
             _ => (span, ""),
         };
-        // It begins with the task's name, as ours does.
+        // It begins with the task's name, as ours does; of a spec it draws a picture.
         let text = error.to_string();
-        let text = text.strip_prefix(&format!("task {shown}: ")).unwrap_or(&text);
-        faults.add(source, Some(at), &of(key), text);
+        let text = text
+            .strip_prefix(&format!("task {shown}: "))
+            .unwrap_or(&text);
+        let hint = error.spec_error().and_then(SpecError::hint);
+        let text = match (key, hint) {
+            ("spec", hint) => {
+                let first = text.lines().next().unwrap_or_default();
+                let hint = hint.map(|hint| format!("; {hint}"));
+                format!("{first}{}", hint.unwrap_or_default())
+            }
+            _ => text.to_owned(),
+        };
+        faults.add(source, Some(at), &of(key), &text);
         return None;
     }
     if let Some(group) = plan.policy.group.as_deref()
@@ -190,8 +202,10 @@ pub(super) fn read(
         && !matches!(work, Work::Elsewhere)
     {
         let known: Vec<&String> = around.groups.keys().collect();
-        let text = format!("there is no group {group:?}: name it under [groups]; there are {known:?}");
-        faults.add(source, Some(span), &of("policy.group"), &text);
+        let text =
+            format!("there is no group {group:?}: name it under [groups]; there are {known:?}");
+        let at = source.key(span.start, "policy").unwrap_or(span);
+        faults.add(source, Some(at), &of("policy.group"), &text);
         return None;
     }
     Some(TaskOfFile { plan, work, doer })

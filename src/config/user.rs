@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name_and_number() {
-        let text = "root:x:0:0:root:/root:/bin/sh\nbroken\nana:x:1000:100:Ana,,:/home/ana:/bin/sh\n";
+        let text =
+            "root:x:0:0:root:/root:/bin/sh\nbroken\nana:x:1000:100:Ana,,:/home/ana:/bin/sh\n";
         let ana = find(text, "ana").unwrap();
         assert_eq!((ana.id, ana.group), (1000, 100));
         assert_eq!(ana.home, PathBuf::from("/home/ana"));

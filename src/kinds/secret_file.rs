@@ -51,7 +51,9 @@ fn unquoted(value: &str) -> &str {
 fn text(path: &Path) -> Result<String, String> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        File::open(path)?
+            .take(LARGEST + 1)
+            .read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|e| cannot(path, &e.to_string()))?;
@@ -86,7 +88,10 @@ mod tests {
     fn variables_are_lines() {
         let file = file(b"# of the database\n\nA=1\n B = \"two words\" \nC='x=y'\nD=\n");
         let found = variables(file.path()).unwrap();
-        let found: Vec<_> = found.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
         assert_eq!(
             found,
             [("A", "1"), ("B", "two words"), ("C", "x=y"), ("D", "")]
@@ -108,6 +113,10 @@ mod tests {
             assert!(error.contains(part) && error.len() < 300, "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(value(Path::new("/nowhere/x")).unwrap_err().contains("/nowhere/x"));
+        assert!(
+            value(Path::new("/nowhere/x"))
+                .unwrap_err()
+                .contains("/nowhere/x")
+        );
     }
 }

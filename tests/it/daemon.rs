@@ -252,6 +252,87 @@ fn files_that_cannot_be_written_are_named() {
 }
 
 #[test]
+fn directories_and_places_where_nobody_may_write_are_named() {
+    let home = Home::new();
+    for (option, path, said) in [
+        (
+            "--log-file",
+            ".",
+            "cannot write the log file .: Is a directory",
+        ),
+        (
+            "--log-file",
+            "/proc/cron.log",
+            "cannot write the log file /proc/cron.log: ",
+        ),
+        (
+            "--pid-file",
+            ".",
+            "cannot read the pid file .: Is a directory",
+        ),
+        (
+            "--pid-file",
+            "/proc/cron.pid",
+            "cannot write the pid file /proc/cron.pid: ",
+        ),
+    ] {
+        let (status, out, err) = home.cron(&["start", "-d", option, path]);
+        assert_eq!((status, out.as_str()), (1, ""), "{option} {path}");
+        assert!(err.contains(said), "{err}");
+    }
+    assert_eq!(home.cron(&["state"]).0, 3);
+}
+
+#[test]
+fn a_restart_that_cannot_end_the_old_one_starts_no_new_one() {
+    let home = Home::new();
+    let mut start = home.command(&["start", "-d"]);
+    let started = start.env("SLOW_SECONDS", "15").output().unwrap();
+    assert!(started.status.success());
+    home.wait_for_log("Task started event=\"run.started\" task=slow");
+    let pid = home.pid().unwrap();
+    let (status, out, err) = home.cron(&["restart", "--timeout", "1"]);
+    assert_eq!((status, out.as_str()), (124, ""));
+    assert!(
+        err.contains(&format!("process {pid} still drains after 1s")),
+        "{err}"
+    );
+    assert_eq!(home.pid(), Some(pid));
+    assert!(is_alive(pid));
+    let (status, out, _) = home.cron(&["restart", "--timeout", "0", "--force"]);
+    assert_eq!(status, 0);
+    assert!(
+        out.starts_with(&format!("stop pid: {pid}\ncron serve started")),
+        "{out}"
+    );
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn an_application_tells_systemd_too() {
+    use std::os::unix::net::UnixDatagram;
+    let home = Home::new();
+    let path = home.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut start = home.command(&["start"]);
+    start
+        .env("NOTIFY_SOCKET", &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = start.spawn().unwrap();
+    let hears = || {
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    assert_eq!(hears().trim(), "READY=1");
+    home.signal(Signal::TERM);
+    assert_eq!(hears().trim(), "STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn a_log_on_a_full_disk_stops_nothing() {
     let home = Home::new();
     let (status, out, err) = home.cron(&["start", "-d", "--log-file", "/dev/full"]);

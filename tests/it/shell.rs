@@ -294,7 +294,10 @@ async fn a_command_has_what_the_list_gives_it_and_codes_that_are_successes() {
     std::fs::remove_file(&one).unwrap();
     let (outcome, error) = run.run("u", parameters).await;
     assert_eq!(outcome, Outcome::Failure);
-    assert!(error.contains("one cannot be used: No such file"), "{error}");
+    assert!(
+        error.contains("one cannot be used: No such file"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -329,7 +332,9 @@ async fn of_its_output_as_much_is_kept_as_the_list_says() {
 async fn a_command_runs_as_another_user_or_says_that_it_cannot() {
     let lines = Lines::default();
     let _guard = lines.listen();
-    let command = ShellCommand::new(["/usr/bin/id"]).user(65_534, 65_534).directory("/");
+    let command = ShellCommand::new(["/usr/bin/id"])
+        .user(65_534, 65_534)
+        .directory("/");
     let run = OneRun::of(Shell::new().allow("id", command)).await;
     let (outcome, error) = run.run("t", json!({ "command": "id" })).await;
     match rustix::process::geteuid().is_root() {
@@ -337,7 +342,10 @@ async fn a_command_runs_as_another_user_or_says_that_it_cannot() {
             assert_eq!((outcome, error.as_str()), (Outcome::Success, ""));
             // In no group of ours.
             let line = lines.one(&["stdout", "uid=65534"]);
-            assert!(line.contains("groups=65534") && !line.contains("root"), "{line}");
+            assert!(
+                line.contains("groups=65534") && !line.contains("root"),
+                "{line}"
+            );
         }
         false => {
             assert_eq!(outcome, Outcome::Failure);
@@ -359,7 +367,10 @@ async fn programs_that_cannot_be_run_are_failures_with_a_reason() {
         .allow("plain", word(&plain))
         .allow("directory", ["/"])
         .allow("broken", word(&broken))
-        .allow("nowhere", ShellCommand::new(["/bin/true"]).directory("/nowhere"));
+        .allow(
+            "nowhere",
+            ShellCommand::new(["/bin/true"]).directory("/nowhere"),
+        );
     let run = OneRun::of(shell).await;
     for (name, why) in [
         ("plain", "Permission denied"),
@@ -369,13 +380,18 @@ async fn programs_that_cannot_be_run_are_failures_with_a_reason() {
     ] {
         let (outcome, error) = run.run(name, json!({ "command": name })).await;
         assert_eq!(outcome, Outcome::Failure, "{name}");
-        assert!(error.contains("cannot be started") && error.contains(why), "{name}: {error}");
+        assert!(
+            error.contains("cannot be started") && error.contains(why),
+            "{name}: {error}"
+        );
     }
 }
 
 #[tokio::test]
 async fn how_a_command_ended_and_what_it_said_is_in_the_history() {
-    use tasklock::{MemoryFleet, MemoryHistory, MemoryLock, RunLogLayer, RunQuery, Scheduler, StoredTask};
+    use tasklock::{
+        MemoryFleet, MemoryHistory, MemoryLock, RunLogLayer, RunQuery, Scheduler, StoredTask,
+    };
     use tracing_subscriber::layer::SubscriberExt;
 
     let layer = RunLogLayer::new();
@@ -411,11 +427,21 @@ async fn how_a_command_ended_and_what_it_said_is_in_the_history() {
     let record = found.unwrap();
     assert_eq!(record.outcome, Some(Outcome::Failure));
     let error = format!("{record:?}");
-    assert!(error.contains("was ended by signal 15 (SIGTERM): bad"), "{error}");
+    assert!(
+        error.contains("was ended by signal 15 (SIGTERM): bad"),
+        "{error}"
+    );
     let tail = history.log(record.run_id, 0).await.unwrap();
     let size: usize = tail.lines.iter().map(|line| line.text.len()).sum();
     assert!(size <= 64 << 10, "{size}");
-    let all: String = tail.lines.iter().map(|line| format!("{}\n", line.text)).collect();
-    assert!(all.contains("bad") && all.contains("Output left out"), "{all}");
+    let all: String = tail
+        .lines
+        .iter()
+        .map(|line| format!("{}\n", line.text))
+        .collect();
+    assert!(
+        all.contains("bad") && all.contains("Output left out"),
+        "{all}"
+    );
     assert!(all.chars().all(|c| !c.is_control() || c == '\n'), "{all}");
 }

@@ -216,7 +216,9 @@ pub(super) fn summary(path: &Path, config: &Config) -> Result<String, Failure> {
     let warnings = config.warnings.iter();
     lines.extend(warnings.map(|warning| format!("warning: {warning}")));
     if let Err(failure) = refuse_without_place(path, config) {
-        lines.push(format!("warning: it can be applied, not started: {failure}"));
+        lines.push(format!(
+            "warning: it can be applied, not started: {failure}"
+        ));
     }
     Ok(lines.join("\n"))
 }

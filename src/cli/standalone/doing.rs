@@ -70,7 +70,10 @@ impl<K> Changing<K> {
     }
 
     fn now(&self) -> Arc<K> {
-        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.now
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -9,16 +9,28 @@ fn one(line: &str, form: Form) -> Job {
 
 #[test]
 fn lines_of_both_formats_are_read() {
-    let job = one("*/5 2 * * mon-fri  /usr/bin/backup --all 'a  b'", Form::User);
+    let job = one(
+        "*/5 2 * * mon-fri  /usr/bin/backup --all 'a  b'",
+        Form::User,
+    );
     assert_eq!(job.spec, "*/5 2 * * mon-fri");
     assert_eq!(job.command, "/usr/bin/backup --all 'a  b'");
     assert_eq!((job.name.as_str(), job.user), ("backup", None));
-    let job = one("17 *\t* * *\troot    cd / && run-parts /etc/cron.hourly", Form::System);
-    assert_eq!((job.spec.as_str(), job.user.as_deref()), ("17 * * * *", Some("root")));
+    let job = one(
+        "17 *\t* * *\troot    cd / && run-parts /etc/cron.hourly",
+        Form::System,
+    );
+    assert_eq!(
+        (job.spec.as_str(), job.user.as_deref()),
+        ("17 * * * *", Some("root"))
+    );
     assert_eq!(job.command, "cd / && run-parts /etc/cron.hourly");
     assert_eq!(job.directory.as_deref(), Some("/root"));
     let job = one("  @daily root logrotate", Form::System);
-    assert_eq!((job.spec.as_str(), job.name.as_str()), ("@daily", "logrotate"));
+    assert_eq!(
+        (job.spec.as_str(), job.name.as_str()),
+        ("@daily", "logrotate")
+    );
 }
 
 #[test]
@@ -78,12 +90,17 @@ fn what_cannot_be_read_is_named_with_its_line() {
     let crontab = Crontab::read("5 4 * * * /bin/x\n", Form::System);
     assert_eq!(crontab.faults[0].1, "it has no user before the command");
     let crontab = Crontab::read("5 4 * * * /bin/x y\n", Form::System);
-    assert!(crontab.faults[0].1.contains("is it the crontab of one user?"));
+    assert!(
+        crontab.faults[0]
+            .1
+            .contains("is it the crontab of one user?")
+    );
 }
 
 #[test]
 fn names_are_unlike_each_other() {
-    let text = "* * * * * A=1 /bin/x.sh a\n* * * * * /usr/bin/x.sh b\n* * * * * (y; z)\n* * * * * '' ''\n";
+    let text =
+        "* * * * * A=1 /bin/x.sh a\n* * * * * /usr/bin/x.sh b\n* * * * * (y; z)\n* * * * * '' ''\n";
     let crontab = Crontab::read(text, Form::User);
     let names: Vec<&str> = crontab.jobs.iter().map(|job| job.name.as_str()).collect();
     assert_eq!(names, ["x.sh", "x.sh_2", "y", "task"]);
@@ -92,10 +109,21 @@ fn names_are_unlike_each_other() {
 #[test]
 fn hostile_text_is_contained() {
     let long = format!("* * * * * {}", "x".repeat(1_000_000));
-    for text in ["\u{1b}[2J", "\0", "@", "@\u{1b}x y", "\u{202e} = \u{1b}", &long, "% % % % % %"] {
+    for text in [
+        "\u{1b}[2J",
+        "\0",
+        "@",
+        "@\u{1b}x y",
+        "\u{202e} = \u{1b}",
+        &long,
+        "% % % % % %",
+    ] {
         let crontab = Crontab::read(text, Form::User);
         for (_, why) in &crontab.faults {
-            assert!(why.len() < 600 && !why.chars().any(char::is_control), "{why}");
+            assert!(
+                why.len() < 600 && !why.chars().any(char::is_control),
+                "{why}"
+            );
         }
     }
 }
@@ -107,7 +135,9 @@ fn what_is_written_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tasks.toml");
     // Users are those of the host that runs them.
-    let written = crontab.write(Tz::Asia__Tokyo).replace("\nuser = \"nobody-here\"", "");
+    let written = crontab
+        .write(Tz::Asia__Tokyo)
+        .replace("\nuser = \"nobody-here\"", "");
     std::fs::write(&path, &written).unwrap();
     let now = chrono::DateTime::UNIX_EPOCH;
     let config = crate::config::Config::read(&path, now);

@@ -59,5 +59,7 @@ fn task(text: &mut String, job: &Job) {
 
 /// A string of TOML: that of JSON, which escapes what TOML wants escaped but for one character.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007f")
 }

@@ -119,6 +119,22 @@ mod tests {
         }
     }
 
+    #[cfg(all(feature = "standalone", unix))]
+    #[test]
+    fn the_path_of_an_address_allows_it_whatever_its_query_and_no_other() {
+        let allowed = Address::path_of("https://example.com/tasks/7?key=x#y").unwrap();
+        for (url, is_allowed) in [
+            ("https://example.com/tasks/7?key=x", true),
+            ("https://example.com/tasks/7/more?z", true),
+            ("https://example.com/tasks/8", false),
+            ("https://example.com/", false),
+            ("https://other.example.com/tasks/7", false),
+        ] {
+            let address = Address::read(url).unwrap();
+            assert_eq!(address.is_below(&allowed), is_allowed, "{url}");
+        }
+    }
+
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("x{}", "y".repeat(1_000_000));

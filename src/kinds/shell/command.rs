@@ -116,11 +116,7 @@ impl ShellCommand {
     /// It has in its environment what this file says when it is started, without the end of its last
     /// line: for secrets. A run whose file cannot be read fails.
     #[must_use]
-    pub fn variable_from_file(
-        mut self,
-        name: impl Into<String>,
-        path: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn variable_from_file(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         self.variable_files.insert(name.into(), path.into());
         self
     }

@@ -19,14 +19,16 @@ fn tasks_are_applied_run_by_those_who_list_them_changed_and_pruned() {
     worker.wait_for("log", "Task scheduler started");
 
     let author = Host::new();
-    let file = |tasks: &str| author.write("stored.toml", format!("owner = \"team\"\n{lock}{tasks}"));
+    let file =
+        |tasks: &str| author.write("stored.toml", format!("owner = \"team\"\n{lock}{tasks}"));
     let report = |region: &str| {
         format!(
             "[[task]]\nname = \"report\"\nspec = \"* * * * * *\"\nrun = \"report\"\n\
              arguments = [\"weekly\"]\nenv = {{ REGION = \"{region}\" }}\n"
         )
     };
-    let hook = "[[task]]\nname = \"hook\"\nspec = \"@hourly\"\nurl = \"https://hooks.example.com/7\"\n";
+    let hook =
+        "[[task]]\nname = \"hook\"\nspec = \"@hourly\"\nurl = \"https://hooks.example.com/7\"\n";
     let mail = "[[task]]\nname = \"mail\"\nspec = \"@daily\"\nkind = \"mail\"\nparameters = { to = [\"a\"] }\n";
     let apply = |more: &[&str]| author.run(&[&["apply", "stored.toml"], more].concat());
 
@@ -40,7 +42,10 @@ fn tasks_are_applied_run_by_those_who_list_them_changed_and_pruned() {
     assert!(!redis.says("KEYS *").contains("report"));
     let (status, out, _) = apply(&[]);
     assert_eq!(status, 0);
-    assert!(out.ends_with("\n3 saved, 0 deleted, 0 as they were\n"), "{out}");
+    assert!(
+        out.ends_with("\n3 saved, 0 deleted, 0 as they were\n"),
+        "{out}"
+    );
     worker.wait_for("said", "weekly eu\n");
 
     file(&format!("{}{hook}", report("us")));
@@ -56,7 +61,10 @@ fn tasks_are_applied_run_by_those_who_list_them_changed_and_pruned() {
     assert_eq!(author.run(&["apply", "others.toml", "--prune"]).0, 0);
     file("");
     let (_, out, _) = apply(&["--prune"]);
-    assert!(out.contains("deleted   report") && !out.contains("mail"), "{out}");
+    assert!(
+        out.contains("deleted   report") && !out.contains("mail"),
+        "{out}"
+    );
     wait(
         || {
             let before = worker.read("said").len();
@@ -93,9 +101,15 @@ fn what_a_store_must_not_have_is_refused_before_anything_is_saved() {
     host.write("tasks.toml", format!("{lock}{fine}"));
     let (status, _, err) = host.run(&["apply", "tasks.toml", "--prune"]);
     assert_eq!(status, 1);
-    assert!(err.contains("--prune deletes tasks of the file's owner, and it names none"), "{err}");
+    assert!(
+        err.contains("--prune deletes tasks of the file's owner, and it names none"),
+        "{err}"
+    );
     host.write("tasks.toml", format!("lock.memory = true\n{fine}"));
     let (status, _, err) = host.run(&["apply", "tasks.toml"]);
     assert_eq!(status, 1);
-    assert!(err.contains("the store that a fleet shares is in a Redis"), "{err}");
+    assert!(
+        err.contains("the store that a fleet shares is in a Redis"),
+        "{err}"
+    );
 }

@@ -13,7 +13,10 @@ use crate::support::redis_server::free_port;
 fn it_starts_says_how_it_is_refuses_a_second_one_restarts_and_stops() {
     let host = Host::new();
     let ran = host.file("ran");
-    let text = format!("lock.memory = true\n{}", writes("t", "* * * * * *", &ran, ""));
+    let text = format!(
+        "lock.memory = true\n{}",
+        writes("t", "* * * * * *", &ran, "")
+    );
     host.write("tasks.toml", &text);
     assert_eq!(host.run(&["state"]).0, 3);
     let (status, out, err) = host.run(&["start", "-d"]);
@@ -25,20 +28,32 @@ fn it_starts_says_how_it_is_refuses_a_second_one_restarts_and_stops() {
     );
     wait(|| !instants(&ran).is_empty(), || host.read("cron.log"));
     let (status, out, _) = host.run(&["state"]);
-    assert!(status == 0 && out.starts_with(&format!("running   pid {pid}   up ")), "{out}");
+    assert!(
+        status == 0 && out.starts_with(&format!("running   pid {pid}   up ")),
+        "{out}"
+    );
     let (status, _, err) = host.run(&["start"]);
-    assert_eq!((status, err), (4, format!("it is running already, as process {pid}\n")));
+    assert_eq!(
+        (status, err),
+        (4, format!("it is running already, as process {pid}\n"))
+    );
 
     // A mistake stops nothing.
     host.write("tasks.toml", "[[task]]\n");
     let (status, _, err) = host.run(&["restart"]);
     assert_eq!(status, 1);
-    assert!(err.contains("tasks.toml:1:1: task: missing field `name`"), "{err}");
+    assert!(
+        err.contains("tasks.toml:1:1: task: missing field `name`"),
+        "{err}"
+    );
     assert_eq!(host.pid(), Some(pid));
     host.write("tasks.toml", &text);
     let (status, out, _) = host.run(&["restart"]);
     assert_eq!(status, 0);
-    assert!(out.starts_with(&format!("stop pid: {pid}\ncron serve started")), "{out}");
+    assert!(
+        out.starts_with(&format!("stop pid: {pid}\ncron serve started")),
+        "{out}"
+    );
     let pid = host.pid().unwrap();
     let (status, out, _) = host.run(&["stop"]);
     assert_eq!((status, out), (0, format!("stop pid: {pid}\n")));
@@ -64,11 +79,17 @@ fn one_that_was_killed_is_stale_and_its_successor_goes_on() {
     assert_eq!(host.run(&["stop"]).0, 3);
     assert_eq!(host.run(&["start", "-d"]).0, 0);
     let before = instants(&ran).len();
-    wait(|| instants(&ran).len() >= before + 8, || host.read("cron.log"));
+    wait(
+        || instants(&ran).len() >= before + 8,
+        || host.read("cron.log"),
+    );
     assert_eq!(host.run(&["stop"]).0, 0);
     // None twice, and none is missing but those of the time between the two.
     let gone = missing(&ran, 250);
-    let long = gone.last().zip(gone.first()).map_or(0, |(last, first)| last - first);
+    let long = gone
+        .last()
+        .zip(gone.first())
+        .map_or(0, |(last, first)| last - first);
     assert!(long < 5_000, "{gone:?}");
 }
 
@@ -83,17 +104,31 @@ fn it_comes_up_or_says_why_it_does_not() {
     assert!(err.contains("redis at 127.0.0.1:"), "{err}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    host.write("tasks.toml", format!("lock.memory = true\nlisten = \"127.0.0.1:{port}\"\n"));
+    host.write(
+        "tasks.toml",
+        format!("lock.memory = true\nlisten = \"127.0.0.1:{port}\"\n"),
+    );
     let (status, _, err) = host.run(&["start"]);
     assert_eq!(status, 1);
     assert!(
-        err.contains(&format!("listen: 127.0.0.1:{port} cannot be listened at: Address")),
+        err.contains(&format!(
+            "listen: 127.0.0.1:{port} cannot be listened at: Address"
+        )),
         "{err}"
     );
     for (arguments, said) in [
-        (["start", "-d", "--log-file", "."], "cannot write the log file .: Is a directory"),
-        (["start", "-d", "--log-file", "/proc/x/log"], "cannot write the log file /proc/x/log: "),
-        (["start", "-d", "--pid-file", "/proc/pid"], "cannot write the pid file /proc/pid: "),
+        (
+            ["start", "-d", "--log-file", "."],
+            "cannot write the log file .: Is a directory",
+        ),
+        (
+            ["start", "-d", "--log-file", "/proc/x/log"],
+            "cannot write the log file /proc/x/log: ",
+        ),
+        (
+            ["start", "-d", "--pid-file", "/proc/pid"],
+            "cannot write the pid file /proc/pid: ",
+        ),
     ] {
         host.write("tasks.toml", "lock.memory = true\n");
         let (status, _, err) = host.run(&arguments);
@@ -104,7 +139,11 @@ fn it_comes_up_or_says_why_it_does_not() {
 
 fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -155,7 +194,10 @@ fn a_log_on_a_disk_that_is_full_for_a_while_loses_lines_and_nothing_else() {
     let ran = host.file("ran");
     host.write(
         "tasks.toml",
-        format!("lock.memory = true\n{}", writes("t", "@every 250ms", &ran, "")),
+        format!(
+            "lock.memory = true\n{}",
+            writes("t", "@every 250ms", &ran, "")
+        ),
     );
     let script = "mkdir disk && mount -t tmpfs -o size=32k none disk || exit 77
         head -c 100000 /dev/zero > disk/fill 2>/dev/null
@@ -175,10 +217,38 @@ fn a_log_on_a_disk_that_is_full_for_a_while_loses_lines_and_nothing_else() {
     if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("unshare") {
         return eprintln!("no disk of one's own here");
     }
-    assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{out}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(out.contains("\n0\n"), "there was room: {out}");
     // There is room again: it is used.
     assert!(out.contains("Task scheduler stopped"), "{out}");
     assert!(instants(&ran).len() >= 12, "{}", instants(&ran).len());
     assert_eq!(missing(&ran, 250), [0; 0]);
+}
+
+#[test]
+fn the_log_says_whose_output_a_line_is() {
+    let host = Host::with(
+        "lock.memory = true\n[[task]]\nname = \"greets\"\nspec = \"@startup\"\n\
+         command = [\"/bin/sh\", \"-c\", \"printf 'hello \\\\033[2J\\\\n'\"]\n",
+    );
+    let running = host.start();
+    host.wait_for("log", "Task completed");
+    assert_eq!(running.stop(), 0);
+    let log = host.read("log");
+    let line = log.lines().find(|l| l.contains("hello")).unwrap();
+    let (_, line) = line.split_once("INFO ").unwrap();
+    let line = line.trim_start();
+    assert!(
+        line.starts_with("task_run{task.name=greets task.run_id="),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("}: tasklock::shell: hello \\u{1b}[2J stream=\"stdout\""),
+        "{line}"
+    );
+    assert!(!log.contains("otel."), "{log}");
 }

@@ -35,21 +35,39 @@ fn a_file_that_nothing_is_wrong_with_is_summed_up() {
 fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
     let task = "[[task]]\nname = \"t\"\nspec = \"@daily\"\n";
     for (text, said) in [
-        ("tiemzone = \"UTC\"\n", "tasks.toml:1:1: tiemzone: unknown field `tiemzone`, expected"),
-        ("timezone = \"Mars\"\n", "tasks.toml:1:12: timezone: it is no time zone: give it"),
-        ("\n[lock]\nredis_urll = \"x\"\n", "tasks.toml:3:1: lock.redis_urll: unknown field"),
-        ("a = [1,\n", "tasks.toml:2:1: "),
-        ("[lock]\n", "tasks.toml:1:1: lock: give it exactly one of redis_url, "),
+        (
+            "tiemzone = \"UTC\"\n",
+            "tasks.toml:1:1: tiemzone: unknown field `tiemzone`, expected",
+        ),
+        (
+            "timezone = \"Mars\"\n",
+            "tasks.toml:1:12: timezone: it is no time zone: give it",
+        ),
+        (
+            "\n[lock]\nredis_urll = \"x\"\n",
+            "tasks.toml:3:1: lock.redis_urll: unknown field",
+        ),
+        ("a = [1,\n", "tasks.toml:1:8: unclosed array"),
+        (
+            "[lock]\n",
+            "tasks.toml:1:1: lock: give it exactly one of redis_url, ",
+        ),
         (
             "[lock]\nmemory = true\ndirectory = \"x\"\n",
             "tasks.toml:1:1: lock: give it exactly one of",
         ),
-        ("listen = \"9100\"\n", "tasks.toml:1:10: listen: it is no address with a port: write"),
+        (
+            "listen = \"9100\"\n",
+            "tasks.toml:1:10: listen: it is no address with a port: write",
+        ),
         ("log = \"a=b=c\"\n", "tasks.toml:1:7: log: it is no filter"),
-        ("max_concurrent = 0\n", "tasks.toml:1:18: max_concurrent: nothing would run"),
+        (
+            "max_concurrent = 0\n",
+            "tasks.toml:1:18: max_concurrent: nothing would run",
+        ),
         (
             &format!("{task}timeout_s = \"hunter2\"\n"),
-            "tasks.toml:4:13: task.timeout_s: invalid type: string, expected f64",
+            "tasks.toml:4:13: task.timeout_s: invalid type: string, expected a number",
         ),
         (
             &format!("{task}command = [\"x\"]\npolicy = {{ overlapp = \"skip\" }}\n"),
@@ -57,25 +75,31 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
         ),
         (
             "[[task]]\nname = \"t\"\nspec = \"61 * * * *\"\ncommand = [\"x\"]\n",
-            "tasks.toml:3:8: task t: spec: ",
+            "tasks.toml:3:8: task t: spec: minute: end of range (61) above maximum (59): 61",
         ),
         (
             "[[task]]\nname = \"a b\"\nspec = \"@daily\"\ncommand = [\"x\"]\n",
             "tasks.toml:2:8: task a b: name: task name \"a b\" has ' ' at character 2",
         ),
-        (task, "tasks.toml:1:1: task t: say what it does, in one way: command = "),
+        (
+            task,
+            "tasks.toml:1:1: task t: say what it does, in one way: command = ",
+        ),
         (
             &format!("{task}command = [\"x\"]\nurl = \"https://a.b\"\n"),
             "tasks.toml:1:1: task t: say what it does, in one way",
         ),
         (
             &format!("{task}command = [\"x\"]\nmethod = \"GET\"\n"),
-            "task t: method: it does not go with command: command goes with [\"env\"",
+            "tasks.toml:5:1: task t: method: it does not go with command: command goes with [\"env\"",
         ),
-        (&format!("{task}command = []\n"), "task t: command: it names no program"),
+        (
+            &format!("{task}command = []\n"),
+            "tasks.toml:4:1: task t: command: it names no program",
+        ),
         (
             &format!("{task}command = [\"x\"]\nuser = \"nobody-here\"\n"),
-            "task t: user: \"nobody-here\" is no user of this host",
+            "tasks.toml:5:1: task t: user: \"nobody-here\" is no user of this host",
         ),
         (
             &format!("{task}command = [\"x\"]\nenv = {{ \"A-B\" = \"1\" }}\n"),
@@ -87,9 +111,12 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
         ),
         (
             &format!("commands.a.command = [\"x\"]\n{task}run = \"b\"\n"),
-            "task t: run: the command \"b\" is not allowed here: there are [\"a\"]",
+            "tasks.toml:5:1: task t: run: the command \"b\" is not allowed here: there are [\"a\"]",
         ),
-        (&format!("{task}url = \"ftp://a.b\"\n"), "tasks.toml:4:7: task t: url: "),
+        (
+            &format!("{task}url = \"ftp://a.b\"\n"),
+            "tasks.toml:4:7: task t: url: ",
+        ),
         (
             &format!("{task}url = \"https://a.b\"\nmethod = \"BREW\"\n"),
             "task t: the method \"BREW\" is none of",
@@ -106,18 +133,25 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
             &format!("{task}command = [\"x\"]\n{task}command = [\"x\"]\n"),
             "tasks.toml:6:8: task t: name: there is a task of that name in line 2",
         ),
-        (&format!("{task}command = [\"x\"]\ntimeout_s = 0\n"), "task t: its timeout is zero"),
+        (
+            &format!("{task}command = [\"x\"]\ntimeout_s = 0\n"),
+            "task t: its timeout is zero",
+        ),
     ] {
         let (status, out, err) = check(text);
         assert_eq!((status, out.as_str()), (1, ""), "{text}");
         assert!(err.contains(said), "{text}\n{err}");
-        assert!(err.lines().count() == 1 && !err.contains("hunter2"), "{err}");
+        assert!(
+            err.lines().count() == 1 && !err.contains("hunter2"),
+            "{err}"
+        );
     }
 }
 
 #[test]
 fn all_mistakes_in_tasks_are_said_at_once() {
-    let task = |name: &str| format!("[[task]]\nname = \"{name}\"\nspec = \"no\"\ncommand = [\"x\"]\n");
+    let task =
+        |name: &str| format!("[[task]]\nname = \"{name}\"\nspec = \"no\"\ncommand = [\"x\"]\n");
     let all: String = (0..30).map(|n| task(&format!("t{n}"))).collect();
     let (status, _, err) = check(&all);
     assert_eq!(status, 1);
@@ -130,7 +164,10 @@ fn a_file_that_cannot_be_read_is_named() {
     let host = Host::new();
     let (status, _, err) = host.run(&["start", "--check"]);
     assert_eq!(status, 1);
-    assert!(err.starts_with("tasks.toml: the file cannot be read: No such file"), "{err}");
+    assert!(
+        err.starts_with("tasks.toml: the file cannot be read: No such file"),
+        "{err}"
+    );
     let (status, _, err) = host.run(&["start", "-c", "/dev/zero"]);
     assert_eq!(status, 1);
     assert!(err.contains("more than 4 MiB"), "{err}");
@@ -143,9 +180,15 @@ fn a_file_that_cannot_be_read_is_named() {
 fn hostile_files_are_refused_in_a_few_words() {
     let long = format!("x = \"{}\"\n", "y".repeat(1_000_000));
     let key = format!("{} = 1\n", "k".repeat(1_000_000));
-    let name = format!("[[task]]\nname = \"{}\"\nspec = \"@daily\"\ncommand = [\"x\"]\n", "n".repeat(1_000_000));
+    let name = format!(
+        "[[task]]\nname = \"{}\"\nspec = \"@daily\"\ncommand = [\"x\"]\n",
+        "n".repeat(1_000_000)
+    );
     let deep = format!("x = {}", "[".repeat(100_000));
-    let spec = format!("[[task]]\nname = \"t\"\nspec = \"{}\"\ncommand = [\"x\"]\n", "* ".repeat(500_000));
+    let spec = format!(
+        "[[task]]\nname = \"t\"\nspec = \"{}\"\ncommand = [\"x\"]\n",
+        "* ".repeat(500_000)
+    );
     let texts: [&[u8]; 9] = [
         b"\xff\xfe = 1",
         b"\0",
@@ -163,7 +206,10 @@ fn hostile_files_are_refused_in_a_few_words() {
         let (status, out, err) = host.run(&["start", "--check"]);
         let shown = String::from_utf8_lossy(&text[..text.len().min(60)]).into_owned();
         assert_eq!((status, out.as_str()), (1, ""), "{shown:?}");
-        assert!(err.len() < 2_000 && !err.contains("panicked"), "{shown:?}: {err}");
+        assert!(
+            err.len() < 2_000 && !err.contains("panicked"),
+            "{shown:?}: {err}"
+        );
         let is_plain = |c: char| !c.is_control() || c == '\n';
         assert!(err.chars().all(is_plain), "{shown:?}: {err:?}");
     }
@@ -175,14 +221,26 @@ fn a_file_without_a_place_to_meet_is_not_started() {
     let host = Host::with(&format!("{task}command = [\"x\"]\n"));
     let (status, _, err) = host.run(&["start"]);
     assert_eq!(status, 1);
-    assert!(err.starts_with("tasks.toml: there is no [lock]: say where"), "{err}");
-    host.write("tasks.toml", format!("lock.memory = true\n{task}kind = \"mail\"\n"));
+    assert!(
+        err.starts_with("tasks.toml: there is no [lock]: say where"),
+        "{err}"
+    );
+    host.write(
+        "tasks.toml",
+        format!("lock.memory = true\n{task}kind = \"mail\"\n"),
+    );
     for arguments in [&["start"][..], &["start", "-d"], &["restart"]] {
         let (status, _, err) = host.run(arguments);
         assert_eq!(status, 1);
-        assert!(err.contains("task t: a task with a kind is for the store"), "{err}");
+        assert!(
+            err.contains("task t: a task with a kind is for the store"),
+            "{err}"
+        );
     }
     let (status, out, _) = host.run(&["start", "--check"]);
     assert_eq!(status, 0);
-    assert!(out.contains("warning: it can be applied, not started"), "{out}");
+    assert!(
+        out.contains("warning: it can be applied, not started"),
+        "{out}"
+    );
 }

@@ -27,13 +27,21 @@ fn three_hosts_run_each_instant_once_though_one_is_killed_and_another_restarted(
         writes("two", "*/2 * * * * *", &file("two"), short),
         writes("other", "* * * * * *", &file("other"), short),
     );
-    let periods = [("second", 1_000), ("half", 500), ("two", 2_000), ("other", 1_000)];
+    let periods = [
+        ("second", 1_000),
+        ("half", 500),
+        ("two", 2_000),
+        ("other", 1_000),
+    ];
     let hosts = [(); 3].map(|()| Host::with(&text));
     let [first, second, third] = [0, 1, 2].map(|n: usize| hosts[n].start());
     for host in &hosts {
         host.wait_for("log", "Task scheduler started");
     }
-    wait(|| instants(&file("second")).len() >= 4, || hosts[0].read("log"));
+    wait(
+        || instants(&file("second")).len() >= 4,
+        || hosts[0].read("log"),
+    );
     // All at once: no word, no release, what it holds is held until its lease ends.
     let killed = now();
     first.kill();

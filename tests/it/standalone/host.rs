@@ -46,7 +46,12 @@ impl Host {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tasklock"));
         command.args(arguments).current_dir(self.path());
         command.stdin(Stdio::null());
-        for name in ["TASKLOCK_LOG", "TASKLOCK_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
+        for name in [
+            "TASKLOCK_LOG",
+            "TASKLOCK_CONFIG",
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+        ] {
             command.env_remove(name);
         }
         command
@@ -83,9 +88,10 @@ impl Host {
 
     /// Waits until a file says that.
     pub(super) fn wait_for(&self, name: &str, words: &str) {
-        wait(|| self.read(name).contains(words), || {
-            format!("no {words:?} in {name}:\n{}", self.read(name))
-        });
+        wait(
+            || self.read(name).contains(words),
+            || format!("no {words:?} in {name}:\n{}", self.read(name)),
+        );
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -179,6 +185,8 @@ pub(super) fn missing(path: &Path, period: i64) -> Vec<i64> {
         assert_ne!(pair[0], pair[1], "twice in {}", path.display());
     }
     let (first, last) = (ran[0], ran[ran.len() - 1]);
-    let all = (0..).map(|n| first + n * period).take_while(|at| *at < last);
+    let all = (0..)
+        .map(|n| first + n * period)
+        .take_while(|at| *at < last);
     all.filter(|at| ran.binary_search(at).is_err()).collect()
 }

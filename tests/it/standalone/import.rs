@@ -19,7 +19,12 @@ fn a_crontab_is_imported_and_what_could_not_be_read_is_named_line_by_line() {
     let host = Host::new();
     host.write("crontab", CRONTAB);
     let (status, out, err) = host.run(&[
-        "import", "crontab", "--format", "system", "--timezone", "Europe/Berlin",
+        "import",
+        "crontab",
+        "--format",
+        "system",
+        "--timezone",
+        "Europe/Berlin",
     ]);
     assert_eq!(status, 1);
     let lines: Vec<&str> = err.lines().collect();
@@ -41,7 +46,10 @@ fn a_crontab_is_imported_and_what_could_not_be_read_is_named_line_by_line() {
         "tasks.toml: 3 tasks\n  run-parts  17 * * * *  Europe/Berlin\n  \
          backup  */5 * * * mon-fri  Europe/Berlin\n  warm  @startup  Europe/Berlin\n"
     );
-    assert!(out.contains("stdin = \"from stdin\\nsecond line\\n\""), "{out}");
+    assert!(
+        out.contains("stdin = \"from stdin\\nsecond line\\n\""),
+        "{out}"
+    );
     assert!(out.contains("--name '50%'"), "{out}");
     assert!(out.contains("# line 8 could not be read: "), "{out}");
 }
@@ -50,7 +58,9 @@ fn a_crontab_is_imported_and_what_could_not_be_read_is_named_line_by_line() {
 fn what_was_imported_runs_as_a_cron_would_run_it() {
     let host = Host::new();
     let user = "A=two words\n@reboot cat > said; echo \"$A $PATH $0\" >> said %a%b\n";
-    let import = host.command(&["import", "-"]).stdin(std::process::Stdio::piped())
+    let import = host
+        .command(&["import", "-"])
+        .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn();
@@ -70,7 +80,10 @@ fn what_was_imported_runs_as_a_cron_would_run_it() {
 #[test]
 fn hostile_crontabs_are_contained() {
     let host = Host::new();
-    host.write("crontab", b"\xff\xfe\x1b[2J * * * * x\n\0\n* * * * * echo \x1b[31m\xff\n");
+    host.write(
+        "crontab",
+        b"\xff\xfe\x1b[2J * * * * x\n\0\n* * * * * echo \x1b[31m\xff\n",
+    );
     let (_, out, err) = host.run(&["import", "crontab"]);
     let is_plain = |c: char| !c.is_control() || c == '\n';
     assert!(out.chars().all(is_plain), "{out:?}");

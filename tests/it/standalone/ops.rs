@@ -24,13 +24,18 @@ fn the_unit_is_one_that_systemd_takes() {
     };
     // It looks at the units of this host too, which are their own business.
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let ours: Vec<&str> = said.lines().filter(|l| l.contains("tasklock.service")).collect();
+    let ours: Vec<&str> = said
+        .lines()
+        .filter(|l| l.contains("tasklock.service"))
+        .collect();
     assert!(ours.is_empty(), "{said}");
 }
 
 /// The block of a key, without its indentation.
 fn block(yaml: &str, key: &str) -> String {
-    let mut lines = yaml.lines().skip_while(|line| line.trim() != format!("{key}: |"));
+    let mut lines = yaml
+        .lines()
+        .skip_while(|line| line.trim() != format!("{key}: |"));
     let indentation = lines.next().unwrap().find(key).unwrap() + 2;
     let inside = |line: &&str| line.trim().is_empty() || line.starts_with(&" ".repeat(indentation));
     let text: Vec<&str> = lines
@@ -45,14 +50,21 @@ fn the_tasks_in_the_manifests_can_be_started() {
     let host = Host::with(&block(MANIFESTS, "tasks.toml"));
     let (status, out, err) = host.run(&["start", "--check"]);
     assert_eq!((status, err.as_str()), (0, ""));
-    assert!(out.starts_with("tasks.toml: ") && !out.contains("warning"), "{out}");
+    assert!(
+        out.starts_with("tasks.toml: ") && !out.contains("warning"),
+        "{out}"
+    );
 }
 
 #[test]
 fn what_is_run_in_a_container_has_the_words_of_this_program() {
-    let (status, _, err) = Host::new().run(&["start", "--check", "--config", "/nowhere/tasks.toml"]);
+    let (status, _, err) =
+        Host::new().run(&["start", "--check", "--config", "/nowhere/tasks.toml"]);
     assert_eq!(status, 1);
-    assert!(err.starts_with("/nowhere/tasks.toml: the file cannot be read"), "{err}");
+    assert!(
+        err.starts_with("/nowhere/tasks.toml: the file cannot be read"),
+        "{err}"
+    );
     for part in [
         "ENTRYPOINT [\"tasklock\"]",
         "CMD [\"start\", \"--config\", \"/etc/tasklock/tasks.toml\"",
@@ -60,7 +72,12 @@ fn what_is_run_in_a_container_has_the_words_of_this_program() {
     ] {
         assert!(CONTAINERFILE.contains(part), "{part}");
     }
-    for part in ["path: /livez", "path: /readyz", "runAsNonRoot: true", "terminationGracePeriodSeconds: 60"] {
+    for part in [
+        "path: /livez",
+        "path: /readyz",
+        "runAsNonRoot: true",
+        "terminationGracePeriodSeconds: 60",
+    ] {
         assert!(MANIFESTS.contains(part), "{part}");
     }
 }

@@ -1,7 +1,7 @@
 //! A file that is read again.
 
 use super::host::{Host, instants, missing, wait, writes};
-use crate::support::redis_server::free_port;
+use crate::support::redis_server::{RedisServer, free_port};
 
 #[test]
 fn a_file_is_read_again_on_sighup_and_the_log_says_what_is_different() {
@@ -13,14 +13,20 @@ fn a_file_is_read_again_on_sighup_and_the_log_says_what_is_different() {
     };
     let each = "* * * * * *";
     let before = writes("changes", "@every 250ms", &ran("changes"), "");
-    tasks(&format!("{before}{}", writes("goes", each, &ran("goes"), "")));
+    tasks(&format!(
+        "{before}{}",
+        writes("goes", each, &ran("goes"), "")
+    ));
     let running = host.start();
     wait(|| instants(&ran("changes")).len() >= 4, || host.read("log"));
     wait(|| instants(&ran("goes")).len() >= 2, || host.read("log"));
 
     // Other work at the same instants, and one task for another.
     let after = format!("{before}timeout_s = 17\ndescription = \"x\"\n");
-    tasks(&format!("{after}{}", writes("comes", each, &ran("comes"), "")));
+    tasks(&format!(
+        "{after}{}",
+        writes("comes", each, &ran("comes"), "")
+    ));
     running.hang_up();
     host.wait_for("log", "File of tasks read again");
     let log = host.read("log");
@@ -42,7 +48,10 @@ fn a_file_is_read_again_on_sighup_and_the_log_says_what_is_different() {
     host.wait_for("log", "File of tasks is not used, and nothing has changed");
     host.wait_for("log", "tasks.toml:3:1: task.nmae: unknown field `nmae`");
     let so_far = instants(&ran("comes")).len();
-    wait(|| instants(&ran("comes")).len() >= so_far + 2, || host.read("log"));
+    wait(
+        || instants(&ran("comes")).len() >= so_far + 2,
+        || host.read("log"),
+    );
 
     assert_eq!(running.stop(), 0);
     assert!(instants(&ran("goes")).len() <= gone + 1, "it ran on");
@@ -70,7 +79,11 @@ fn a_run_goes_on_over_a_change_of_its_task() {
     host.wait_for("log", "what=\"work\"");
     host.wait_for("said", "end two");
     assert_eq!(running.stop(), 0);
-    assert!(host.read("said").contains("end one\nbegin two\n"), "{}", host.read("said"));
+    assert!(
+        host.read("said").contains("end one\nbegin two\n"),
+        "{}",
+        host.read("said")
+    );
 }
 
 #[test]
@@ -88,8 +101,39 @@ fn what_needs_a_restart_is_said_and_the_tasks_are_taken() {
     running.hang_up();
     host.wait_for("log", "settings=[\"lock\", \"listen\", \"max_concurrent\"]");
     wait(|| instants(&ran).len() >= 2, || host.read("log"));
-    host.write("tasks.toml", format!("groups.mail = 1\n{text}policy.group = \"mail\"\n"));
+    host.write(
+        "tasks.toml",
+        format!("groups.mail = 1\n{text}policy.group = \"mail\"\n"),
+    );
     running.hang_up();
     host.wait_for("log", "the group \"mail\" is new, and needs a restart");
     assert_eq!(running.stop(), 0);
+}
+
+#[test]
+fn commands_for_tasks_of_the_store_come_and_change_with_a_reload() {
+    let redis = RedisServer::start();
+    let lock = format!("[lock]\nredis_url = \"{}\"\n", redis.url());
+    let host = Host::with(&lock);
+    let running = host.start();
+    host.wait_for("log", "Task scheduler started");
+    host.write(
+        "stored.toml",
+        format!("{lock}[[task]]\nname = \"t\"\nspec = \"@every 500ms\"\nrun = \"say\"\n"),
+    );
+    assert_eq!(host.run(&["apply", "stored.toml"]).0, 0);
+    host.wait_for("log", "Stored task is not run here");
+    for word in ["one", "two"] {
+        let command =
+            format!("commands.say.command = [\"/bin/sh\", \"-c\", \"echo {word} >> said\"]\n");
+        host.write("tasks.toml", format!("{command}{lock}"));
+        assert_eq!(host.run(&["reload"]).0, 0);
+        host.wait_for("said", &format!("{word}\n"));
+    }
+    // Taken away: it fails, and says why.
+    host.write("tasks.toml", &lock);
+    assert_eq!(host.run(&["reload"]).0, 0);
+    host.wait_for("log", "the command \\\"say\\\" is not allowed here");
+    assert_eq!(running.stop(), 0);
+    assert_eq!(host.run(&["reload"]).0, 3);
 }

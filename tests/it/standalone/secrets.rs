@@ -49,7 +49,10 @@ fn secrets_reach_whom_they_are_for_and_nobody_else() {
     host.write("redis-url", format!("{url}\n"));
     host.write("header", format!("Bearer {OF_HEADER}\n"));
     host.write("one", format!("{OF_COMMAND}\n"));
-    host.write("more.env", format!("# of the database\nPGPASSWORD=\"{OF_COMMAND}\"\n"));
+    host.write(
+        "more.env",
+        format!("# of the database\nPGPASSWORD=\"{OF_COMMAND}\"\n"),
+    );
     host.write(
         "tasks.toml",
         format!(
@@ -62,18 +65,25 @@ fn secrets_reach_whom_they_are_for_and_nobody_else() {
         ),
     );
     let running = host.start_with(|command| {
-        command.env("TASKLOCK_LOG", "trace").env("OURS", "hunter2-of-ours");
+        command
+            .env("TASKLOCK_LOG", "trace")
+            .env("OURS", "hunter2-of-ours");
     });
     host.wait_for("env", "PGPASSWORD");
     let env = host.read("env");
-    for line in [format!("TOKEN={OF_COMMAND}"), format!("PGPASSWORD={OF_COMMAND}")] {
+    for line in [
+        format!("TOKEN={OF_COMMAND}"),
+        format!("PGPASSWORD={OF_COMMAND}"),
+    ] {
         assert!(env.lines().any(|l| l == line), "{line}");
     }
     // What the daemon has is not the command's.
     assert!(!env.contains("hunter2-of-ours") && !env.contains(OF_REDIS));
     let request = request.join().unwrap();
     assert!(
-        request.to_lowercase().contains(&format!("authorization: bearer {OF_HEADER}")),
+        request
+            .to_lowercase()
+            .contains(&format!("authorization: bearer {OF_HEADER}")),
         "{request}"
     );
     host.wait_for("log", "Task completed event=\"run.finished\" task=http");
@@ -94,7 +104,11 @@ fn secrets_reach_whom_they_are_for_and_nobody_else() {
         assert!(!answer.contains("hunter2"), "{answer}");
     }
     assert_eq!(running.stop(), 0);
-    assert!(!host.read("log").contains("hunter2"), "{}", host.read("log"));
+    assert!(
+        !host.read("log").contains("hunter2"),
+        "{}",
+        host.read("log")
+    );
 }
 
 #[test]
@@ -108,26 +122,61 @@ fn errors_repeat_no_secret() {
     let task = "[[task]]\nname = \"t\"\nspec = \"@startup\"\n";
     for (text, said) in [
         // Not what Redis wants.
-        ("[lock]\nredis_url_file = \"wrong\"\n".to_owned(), "refuses us"),
-        ("[lock]\nredis_url_file = \"broken\"\n".to_owned(), "tasks.toml: lock: "),
-        ("[lock]\nredis_url_file = \"missing\"\n".to_owned(), "missing cannot be used: No such file"),
-        ("[lock]\nredis_url_env = \"NOT_SET\"\n".to_owned(), "the environment's \"NOT_SET\" is not set"),
-        (format!("[lock]\nredis_url = \"redis://:hunter2@{at}\n"), "tasks.toml:2:"),
-        (format!("[lock]\nredis_url = \"redis://:hunter2@x\" {at}\n"), "tasks.toml:2:"),
-        ("[lock]\nredis_url = \"http://:hunter2@x\"\n".to_owned(), "tasks.toml: lock: "),
-        (format!("lock.memory = true\n{task}url = \"https://me:hunter2@a.b\"\n"), "has a user or a password"),
-        (format!("lock.memory = true\n{task}url = \"https://hunter2@[a\"\n"), "it is no address"),
         (
-            format!("lock.memory = true\n{task}url = \"https://a.b\"\nheaders = {{ a = \"hunter2\\u0001\" }}\n"),
+            "[lock]\nredis_url_file = \"wrong\"\n".to_owned(),
+            "wrong user or password",
+        ),
+        (
+            "[lock]\nredis_url_file = \"broken\"\n".to_owned(),
+            "tasks.toml: lock: ",
+        ),
+        (
+            "[lock]\nredis_url_file = \"missing\"\n".to_owned(),
+            "missing cannot be used: No such file",
+        ),
+        (
+            "[lock]\nredis_url_env = \"NOT_SET\"\n".to_owned(),
+            "the environment's \"NOT_SET\" is not set",
+        ),
+        (
+            format!("[lock]\nredis_url = \"redis://:hunter2@{at}\n"),
+            "tasks.toml:2:",
+        ),
+        (
+            format!("[lock]\nredis_url = \"redis://:hunter2@x\" {at}\n"),
+            "tasks.toml:2:",
+        ),
+        (
+            "[lock]\nredis_url = \"http://:hunter2@x\"\n".to_owned(),
+            "tasks.toml: lock: ",
+        ),
+        (
+            format!("lock.memory = true\n{task}url = \"https://me:hunter2@a.b\"\n"),
+            "has a user or a password",
+        ),
+        (
+            format!("lock.memory = true\n{task}url = \"https://hunter2@[a\"\n"),
+            "it is no address",
+        ),
+        (
+            format!(
+                "lock.memory = true\n{task}url = \"https://a.b\"\nheaders = {{ a = \"hunter2\\u0001\" }}\n"
+            ),
             "a value with control characters",
         ),
-        (format!("lock.memory = true\n{task}command = [\"x\"]\nenv = {{ A = [\"hunter2\"] }}\n"), "invalid type: sequence"),
+        (
+            format!("lock.memory = true\n{task}command = [\"x\"]\nenv = {{ A = [\"hunter2\"] }}\n"),
+            "invalid type: sequence",
+        ),
     ] {
         host.write("tasks.toml", &text);
         let (status, out, err) = host.run(&["start"]);
         assert_eq!(status, 1, "{text}\n{out}{err}");
         assert!(err.contains(said), "{said}\n{text}\n{err}");
-        assert!(!err.contains("hunter2") && !out.contains("hunter2"), "{text}\n{err}");
+        assert!(
+            !err.contains("hunter2") && !out.contains("hunter2"),
+            "{text}\n{err}"
+        );
     }
     // Of a run: it fails, and says which file.
     host.write(
@@ -155,7 +204,10 @@ fn a_password_in_a_file_that_everybody_may_read_is_warned_of() {
     set(0o644);
     let (status, out, _) = host.run(&["start", "--check"]);
     assert_eq!(status, 0);
-    assert!(out.contains("warning: the address of Redis has a password"), "{out}");
+    assert!(
+        out.contains("warning: the address of Redis has a password"),
+        "{out}"
+    );
     set(0o640);
     let (_, out, _) = host.run(&["start", "--check"]);
     assert!(!out.contains("warning"), "{out}");

@@ -49,7 +49,9 @@ fn a_service_manager_hears_of_the_start_reloads_the_watchdog_and_the_end() {
     let manager = Manager::of(&host);
     let socket = host.file("notify");
     let running = host.start_with(|command| {
-        command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "600000");
+        command
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "600000");
     });
     manager.waits_for("READY=1");
     for _ in 0..3 {
@@ -57,7 +59,9 @@ fn a_service_manager_hears_of_the_start_reloads_the_watchdog_and_the_end() {
     }
     running.hang_up();
     let reloading = manager.waits_for("RELOADING=1");
-    let since = reloading.lines().find_map(|l| l.strip_prefix("MONOTONIC_USEC="));
+    let since = reloading
+        .lines()
+        .find_map(|l| l.strip_prefix("MONOTONIC_USEC="));
     assert!(since.unwrap().parse::<u64>().unwrap() > 0, "{reloading}");
     manager.waits_for("READY=1");
 
@@ -95,7 +99,10 @@ fn it_is_ready_when_its_lock_answers_and_not_before() {
     assert_eq!(running.stop(), 0);
 
     let redis = RedisServer::start();
-    host.write("tasks.toml", format!("lock.redis_url = \"{}\"\n", redis.url()));
+    host.write(
+        "tasks.toml",
+        format!("lock.redis_url = \"{}\"\n", redis.url()),
+    );
     let running = host.start_with(|command| {
         command.env("NOTIFY_SOCKET", &socket);
     });
