@@ -10,8 +10,8 @@ use tasklock::serde_json::{Value, json};
 use tasklock::testing::TestClock;
 use tasklock::{
     By, Decision, Deleted, ErrorKind, Event, Expected, FleetStore, Ignored, MemoryFleet,
-    MemoryLock, Metrics, Outcome, Overlap, Policy, RunNow, Saved, Scheduler, Scope, StoredTask,
-    TaskStore, Version, Write, chrono_tz, schemars,
+    MemoryLock, Metrics, Outcome, Overlap, Policy, RunNow, Saved, Scope, StoredTask, TaskStore,
+    Version, Write, chrono_tz, schemars,
 };
 
 use crate::support::lines::Lines;
