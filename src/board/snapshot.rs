@@ -55,6 +55,7 @@ pub(crate) struct Snapshot {
     /// The locks that are held, by task.
     pub(crate) locks: Vec<Lock>,
     /// Tasks that are not the same everywhere.
+    #[allow(dead_code)] // shown by pages and commands
     pub(crate) drifts: Vec<Drift>,
     /// What people want.
     pub(crate) rules: Rules,
