@@ -115,6 +115,7 @@ async fn pass(
         let denied = Problem::new("unauthenticated", text);
         problem(denied.with("required_right", Right::View.as_str()))
     };
+    let allow = response.headers_mut().remove(header::ALLOW);
     if let Some(found) = response.extensions_mut().remove::<Problem>() {
         response = match is_page {
             true => page::problem(&found, &state, &seen_by, &arrival),
@@ -128,6 +129,9 @@ async fn pass(
         }
     }
     let headers = response.headers_mut();
+    if let Some(allow) = allow {
+        headers.insert(header::ALLOW, allow);
+    }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

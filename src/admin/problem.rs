@@ -117,10 +117,12 @@ impl Problem {
         self.code
     }
 
+    #[allow(dead_code)] // told by pages
     pub(super) fn title(&self) -> &'static str {
         self.facts().1
     }
 
+    #[allow(dead_code)] // told by pages
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }

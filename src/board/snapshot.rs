@@ -55,11 +55,10 @@ pub(crate) struct Snapshot {
     /// The locks that are held, by task.
     pub(crate) locks: Vec<Lock>,
     /// Tasks that are not the same everywhere.
+    #[allow(dead_code)] // shown by pages and commands
     pub(crate) drifts: Vec<Drift>,
     /// What people want.
     pub(crate) rules: Rules,
-    /// Runs that go on, oldest first.
-    pub(crate) running: Vec<RunRecord>,
     /// All of it in short.
     pub(crate) summary: Summary,
 }
@@ -136,7 +135,6 @@ impl Snapshot {
             locks,
             drifts,
             rules: read.rules.clone(),
-            running: read.running.clone(),
             summary,
         }
     }

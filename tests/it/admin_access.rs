@@ -35,7 +35,7 @@ async fn operations(router: &Router) -> Vec<(String, String, Option<String>)> {
             all.push((method.to_uppercase(), path, right));
         }
     }
-    assert!(all.len() >= 34, "{}", all.len());
+    assert!(all.len() >= 33, "{}", all.len());
     all
 }
 
@@ -282,7 +282,7 @@ async fn every_answer_has_the_headers_that_keep_strangers_out() {
         assert_eq!(got.header("access-control-allow-origin"), "");
     }
     let nobody = Ask::get("/api/v1/tasks")
-        .header("x-request-id", "a b\u{7f}")
+        .header("x-request-id", "a b <c>")
         .of(&router)
         .await;
     assert!(
