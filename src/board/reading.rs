@@ -229,3 +229,38 @@ async fn limited<T>(what: &str, answer: impl Future<Output = Result<T>>) -> Resu
             Err(Error::new(ErrorKind::StoreUnavailable, text))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(id: &str, said: &str, is_stopping: bool) -> Instance {
+        let text = format!(
+            r#"{{"id":"{id}","host":"h","version":"1","started":0,"said":0,"task_count":0,"is_stopping":{is_stopping}}}"#
+        );
+        let mut instance: Instance = serde_json::from_str(&text).unwrap();
+        instance.said = said.parse().unwrap();
+        instance
+    }
+
+    #[test]
+    fn an_instance_that_is_gone_without_a_word_is_shown_for_ten_minutes() {
+        let now: DateTime<Utc> = "2026-11-21T10:00:00Z".parse().unwrap();
+        let before = [
+            instance("a", "2026-11-21T09:59:58Z", false),
+            instance("dead", "2026-11-21T09:55:00Z", false),
+            instance("gone", "2026-11-21T09:59:40Z", true),
+            instance("long-dead", "2026-11-21T09:49:00Z", false),
+        ];
+        let there = vec![
+            instance("a", "2026-11-21T09:59:59Z", false),
+            instance("b", "2026-11-21T09:59:59Z", false),
+        ];
+        let all = with_lost(&before, there, now);
+        let ids: Vec<&str> = all.iter().map(|instance| instance.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b", "dead"]);
+        let shown =
+            crate::board::Instance::of(all.last().unwrap(), &Default::default(), false, now);
+        assert_eq!(shown.state, crate::board::InstanceState::Lost);
+    }
+}

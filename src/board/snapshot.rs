@@ -58,8 +58,6 @@ pub(crate) struct Snapshot {
     pub(crate) drifts: Vec<Drift>,
     /// What people want.
     pub(crate) rules: Rules,
-    /// Runs that go on, oldest first.
-    pub(crate) running: Vec<RunRecord>,
     /// All of it in short.
     pub(crate) summary: Summary,
 }
@@ -136,7 +134,6 @@ impl Snapshot {
             locks,
             drifts,
             rules: read.rules.clone(),
-            running: read.running.clone(),
             summary,
         }
     }

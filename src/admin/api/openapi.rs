@@ -235,6 +235,8 @@ fn problem() -> Value {
             "current_etag": { "type": "string" },
             "run_id": { "type": "string" },
             "instance_id": { "type": "string" },
+            "runs": { "type": "array", "items": { "type": "string" } },
+            "may_be_done": { "type": "boolean" },
         },
     })
 }
