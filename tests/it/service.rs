@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -102,9 +102,14 @@ impl Service {
     }
 
     fn get(&self, path: &str) -> (u16, String) {
+        self.get_as(path, "x")
+    }
+
+    fn get_as(&self, path: &str, host: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -225,6 +230,30 @@ fn two_processes_share_the_firings_on_files() {
 fn two_processes_share_the_firings_on_redis() {
     let redis = RedisServer::start();
     two_processes_share_the_firings(Some(&redis.url()));
+}
+
+#[test]
+fn the_demo_opens_with_a_page_of_tasks_of_every_health() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = ["--demo", "yes", "--spec", "cleanup_task=0 0 2 1 1 *"];
+    let mut service = Service::start(dir.path(), None, &own);
+    service.wait_for(&["page: http://127.0.0.1:"]);
+    let begun = Instant::now();
+    let missing = loop {
+        let (status, page) = service.get_as("/admin", "localhost");
+        assert_eq!(status, 200);
+        let words = ["overdue", "failing", "late", "running", "paused", "new", "healthy"];
+        let is_there = |word: &&str| page.contains(&format!("</i>{word}</span>"));
+        let missing: Vec<&str> = words.into_iter().filter(|word| !is_there(word)).collect();
+        if missing.is_empty() || begun.elapsed() > PATIENCE {
+            break missing;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(missing, [""; 0]);
+    // Whoever is not at this machine, or comes by another name, sees nothing.
+    assert_eq!(service.get_as("/admin", "rebound.example").0, 401);
+    service.stop(Signal::TERM);
 }
 
 #[test]
