@@ -38,6 +38,8 @@ use crate::metrics::Metrics;
 use crate::scheduler::SchedulerHandle;
 
 pub use access::{Access, Right, Visitor};
+#[cfg(feature = "cli")]
+pub(crate) use api::openapi;
 pub use builder::{Admin, EnvColor};
 use health::Health;
 

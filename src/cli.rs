@@ -57,7 +57,6 @@ use format::{note, say};
 use status::{Failure, Status};
 use verbs::Circumstances;
 
-#[cfg(any(feature = "redis", feature = "http"))]
 pub use fleet::Place;
 pub use scheduled::scheduled;
 #[cfg(unix)]

@@ -32,6 +32,8 @@ use crate::admin::problem::Problem;
 use crate::admin::reply::Reply;
 use crate::admin::state::AdminState;
 
+#[cfg(feature = "cli")]
+pub(crate) use openapi::openapi;
 use table::{ROUTES, Route};
 
 /// The longest body, in bytes.

@@ -2,7 +2,6 @@
 
 #[cfg(feature = "http")]
 mod api;
-#[cfg(any(feature = "redis", feature = "http"))]
 mod place;
 mod stores;
 
@@ -21,7 +20,6 @@ use crate::history::LogLine;
 use crate::lock::{FencingToken, Finding};
 use crate::task::RunId;
 
-#[cfg(any(feature = "redis", feature = "http"))]
 pub use place::Place;
 pub(crate) use stores::Stores;
 

@@ -20,7 +20,6 @@ impl Verb {
     /// `clap::CommandFactory::command()`.
     ///
     /// Exit statuses as of [`Command::run`](super::Command::run).
-    #[cfg(any(feature = "redis", feature = "http"))]
     pub async fn run(self, place: super::Place, program: clap::Command) -> ExitCode {
         let with = Circumstances {
             reach: async || place.reach().await,

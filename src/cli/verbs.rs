@@ -80,7 +80,7 @@ pub(crate) enum Verb {
 pub(crate) struct Circumstances<R> {
     /// Finds the fleet, for verbs that need one.
     pub(crate) reach: R,
-    /// The whole command line, for those that tell of it, and the words of it before the verb.
+    /// The whole command line, for those that tell of it.
     pub(crate) program: clap::Command,
 }
 

@@ -58,7 +58,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
         &[DOMAIN, CONTRACTS, &["board", "scheduler", "metrics"]],
     ),
     ("config", &[DOMAIN, CONTRACTS, &["kinds"]]),
-    ("cli", &[DOMAIN, CONTRACTS, &["board", "scheduler"]]),
+    ("cli", &[DOMAIN, CONTRACTS, &["admin", "board", "scheduler"]]),
     (
         "cli/standalone",
         &[

@@ -26,6 +26,12 @@ const CHANGES: &[&str] = &["cross-site", "too-large", "unsupported-media-type"];
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| written().to_string());
 
+/// The document, for the command that prints it.
+#[cfg(feature = "cli")]
+pub(crate) fn openapi() -> &'static str {
+    &DOCUMENT
+}
+
 pub(super) async fn document(call: Call) -> Answer {
     call.query::<Nothing>()?;
     Ok(Reply::of((

@@ -10,7 +10,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
-    #[cfg(any(feature = "redis", feature = "http"))]
     #[command(flatten)]
     place: tasklock::cli::Place,
     #[command(subcommand)]
@@ -44,10 +43,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
-        #[cfg(any(feature = "redis", feature = "http"))]
         Command::Verb(verb) => verb.run(arguments.place, Arguments::command()).await,
-        #[cfg(not(any(feature = "redis", feature = "http")))]
-        Command::Verb(verb) => verb.run(Arguments::command()).await,
         #[cfg(all(feature = "standalone", unix))]
         Command::Standalone(command) => command.run().await,
     }

@@ -1,12 +1,14 @@
 //! Where a fleet is, for those who are no part of it.
 
 use std::fmt;
+#[cfg(any(feature = "redis", feature = "http"))]
 use std::path::{Path, PathBuf};
 
 use crate::cli::fleet::Fleet;
 use crate::cli::status::Failure;
 
 /// The longest file that is read for a secret, in bytes.
+#[cfg(any(feature = "redis", feature = "http"))]
 const LONGEST: u64 = 64 * 1024;
 
 /// Where the fleet is: its Redis, or the HTTP API of one of its instances.
@@ -39,6 +41,7 @@ pub struct Place {
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// A file with the certificates of your own authority, in PEM form [env: TASKLOCK_CA_FILE]
+    #[cfg(any(feature = "redis", feature = "http"))]
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -53,6 +56,7 @@ fn conflicts() -> &'static [&'static str] {
 
 impl Place {
     /// The fleet there.
+    #[cfg(any(feature = "redis", feature = "http"))]
     pub(crate) async fn reach(&self) -> Result<Box<dyn Fleet>, Failure> {
         let ca = match self
             .ca_file
@@ -86,6 +90,14 @@ impl Place {
         Err(Failure::usage(
             "where is the fleet? Say --redis redis://host:6379 (or TASKLOCK_REDIS) or --url https://host/admin/tasks \
              (or TASKLOCK_URL)",
+        ))
+    }
+
+    /// Nowhere: the program can reach none.
+    #[cfg(not(any(feature = "redis", feature = "http")))]
+    pub(crate) async fn reach(&self) -> Result<Box<dyn Fleet>, Failure> {
+        Err(Failure::usage(
+            "this program was built without the features redis and http: it reaches no fleet",
         ))
     }
 
@@ -155,12 +167,14 @@ impl fmt::Debug for Place {
 }
 
 /// A variable that says something.
+#[cfg(any(feature = "redis", feature = "http"))]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name)
         .ok()
         .filter(|value| !value.trim().is_empty())
 }
 
+#[cfg(any(feature = "redis", feature = "http"))]
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     use std::io::Read;
 
@@ -176,6 +190,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// One line, whoever wrote it.
+#[cfg(any(feature = "redis", feature = "http"))]
 fn text(path: &Path) -> Result<String, Failure> {
     let bytes = read(path)?;
     let text = String::from_utf8(bytes)

@@ -1,6 +1,8 @@
 //! `export`: what goes with the service.
 
 use crate::cli::format::print;
+#[cfg(feature = "admin")]
+use crate::cli::format::say;
 use crate::cli::status::{Failure, Status};
 
 const DASHBOARD: &str = include_str!("../../../ops/tasklock-dashboard.json");
@@ -31,6 +33,9 @@ enum What {
     Grafana,
     /// Alert rules for Prometheus
     Alerts,
+    /// The HTTP API, as OpenAPI 3.1
+    #[cfg(feature = "admin")]
+    Openapi,
     /// A unit for systemd, of a cron of its own
     Systemd,
     /// Manifests for Kubernetes, of a cron of its own
@@ -50,6 +55,8 @@ fn name(text: &str) -> Result<String, String> {
 impl Export {
     pub(crate) fn run(self) -> Result<Status, Failure> {
         match (self.what, &self.job) {
+            #[cfg(feature = "admin")]
+            (What::Openapi, _) => say(crate::admin::openapi()),
             (What::Systemd, _) => print(UNIT),
             (What::Container, _) => print(CONTAINER),
             (What::K8s, None) => print(MANIFESTS),

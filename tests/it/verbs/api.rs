@@ -19,7 +19,9 @@ async fn ask(url: &str, token: &str, words: &[&str]) -> Said {
     if !token.is_empty() {
         command.env("TASKLOCK_TOKEN", token);
     }
-    tokio::task::spawn_blocking(move || said(command)).await.unwrap()
+    tokio::task::spawn_blocking(move || said(command))
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,8 +49,15 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     register("broken", "0 30 4 * * *", Duration::ZERO, true);
     register("slow", "0 30 4 * * *", 50 * SECOND, false);
     scheduler.start().await.unwrap();
-    let tokens = [("for-ana", Visitor::admin("ana")), ("for-all", Visitor::viewer())];
-    let admin = scheduler.admin().access(Access::bearer_tokens(tokens)).actions(true).router();
+    let tokens = [
+        ("for-ana", Visitor::admin("ana")),
+        ("for-all", Visitor::viewer()),
+    ];
+    let admin = scheduler
+        .admin()
+        .access(Access::bearer_tokens(tokens))
+        .actions(true)
+        .router();
     let app = axum::Router::new().nest_service("/admin/tasks", admin);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/admin/tasks", listener.local_addr().unwrap());
@@ -67,10 +76,27 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
         }
     }
     let run = found["last_run"]["id"].as_str().unwrap().to_owned();
-    assert!(ana(&["describe", "hello"]).await.done().contains("on 1 of 1 instances"));
-    assert!(ana(&["next", "slow", "-n", "2"]).await.done().contains("04:30:00 UTC"));
-    let runs = ana(&["runs", "hello", "-n", "3", "-o", "json"]).await.json();
-    assert!(runs.as_array().unwrap().iter().all(|run| run["task"] == "hello"));
+    assert!(
+        ana(&["describe", "hello"])
+            .await
+            .done()
+            .contains("on 1 of 1 instances")
+    );
+    assert!(
+        ana(&["next", "slow", "-n", "2"])
+            .await
+            .done()
+            .contains("04:30:00 UTC")
+    );
+    let runs = ana(&["runs", "hello", "-n", "3", "-o", "json"])
+        .await
+        .json();
+    assert!(
+        runs.as_array()
+            .unwrap()
+            .iter()
+            .all(|run| run["task"] == "hello")
+    );
     assert_eq!(ask(&url, "for-ana", &["logs", &run]).await.status, 0);
     let why = ana(&["why", "slow", "--at", "14:00"]).await.done();
     assert!(why.contains("not due"), "{why}");
@@ -81,30 +107,76 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     // Steer.
     let said = ana(&["run", "broken", "--reason", "to see it"]).await;
     assert_eq!(said.status, 1, "{said:?}");
-    assert!(said.out.contains("failure in") && said.out.contains("upstream 503"), "{said:?}");
-    let id = ana(&["run", "slow", "--no-wait"]).await.done().trim().to_owned();
-    ana(&["run", "slow", "--key", "again"]).await.refuses(4, &[]);
+    assert!(
+        said.out.contains("failure in") && said.out.contains("upstream 503"),
+        "{said:?}"
+    );
+    let id = ana(&["run", "slow", "--no-wait"])
+        .await
+        .done()
+        .trim()
+        .to_owned();
+    ana(&["run", "slow", "--key", "again"])
+        .await
+        .refuses(4, &[]);
     let locks = ana(&["locks", "-o", "json"]).await.json();
-    assert!(locks.as_array().unwrap().iter().any(|lock| lock["run_id"] == id.as_str()), "{locks}");
-    assert!(ask(&url, "for-ana", &["cancel", &id, "--abort"]).await.done().contains("accepted"));
-    assert!(ana(&["pause", "hello", "--for", "2h", "--reason", "quiet"]).await.done().contains("paused until"));
+    assert!(
+        locks
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|lock| lock["run_id"] == id.as_str()),
+        "{locks}"
+    );
+    assert!(
+        ask(&url, "for-ana", &["cancel", &id, "--abort"])
+            .await
+            .done()
+            .contains("accepted")
+    );
+    assert!(
+        ana(&["pause", "hello", "--for", "2h", "--reason", "quiet"])
+            .await
+            .done()
+            .contains("paused until")
+    );
     let task = ana(&["describe", "hello", "-o", "json"]).await.json();
-    assert_eq!((&task["health"], &task["pause"]["actor"]), (&"paused".into(), &"ana".into()));
+    assert_eq!(
+        (&task["health"], &task["pause"]["actor"]),
+        (&"paused".into(), &"ana".into())
+    );
     assert_eq!(ana(&["resume", "hello"]).await.done(), "hello: resumed\n");
-    assert!(ana(&["skip", "slow"]).await.done().starts_with("slow skips: 20"));
-    let said = ana(&["override", "slow", "@hourly", "--reason", "behind", "--for", "1h"]).await;
+    assert!(
+        ana(&["skip", "slow"])
+            .await
+            .done()
+            .starts_with("slow skips: 20")
+    );
+    let said = ana(&[
+        "override", "slow", "@hourly", "--reason", "behind", "--for", "1h",
+    ])
+    .await;
     assert!(said.done().contains("slow: has @hourly"));
     ana(&["reset", "slow"]).await.done();
     ana(&["drain", "api", "--reason", "deploy"]).await.done();
-    assert_eq!(row(&ana(&["instances"]).await.done(), "api-1")[0], "draining");
+    assert_eq!(
+        row(&ana(&["instances"]).await.done(), "api-1")[0],
+        "draining"
+    );
     ana(&["undrain", "api-1"]).await.done();
 
     // Be refused.
-    ask(&url, "", &["list"]).await.refuses(4, &["TASKLOCK_TOKEN"]);
+    ask(&url, "", &["list"])
+        .await
+        .refuses(4, &["TASKLOCK_TOKEN"]);
     ask(&url, "guessed", &["list"]).await.refuses(4, &[]);
     assert_eq!(ask(&url, "for-all", &["list"]).await.status, 0);
-    ask(&url, "for-all", &["run", "hello"]).await.refuses(4, &[]);
-    ana(&["describe", "helo"]).await.refuses(3, &["did you mean hello?"]);
+    ask(&url, "for-all", &["run", "hello"])
+        .await
+        .refuses(4, &[]);
+    ana(&["describe", "helo"])
+        .await
+        .refuses(3, &["did you mean hello?"]);
     let elsewhere = url.replace("/admin/tasks", "/nothing");
     ask(&elsewhere, "for-ana", &["list"]).await.refuses(3, &[]);
     scheduler.stop().await;

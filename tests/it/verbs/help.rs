@@ -145,6 +145,12 @@ fn shells_complete_it_and_manuals_have_a_page_of_each_command() {
 fn what_goes_with_a_service_is_printed_with_its_name() {
     let dashboard: serde_json::Value = said(tasklock(&["export", "grafana"])).json();
     assert_eq!(dashboard["schemaVersion"], 39);
+    let api: serde_json::Value = said(tasklock(&["export", "openapi"])).json();
+    assert!(api["paths"]["/api/v1/tasks"]["get"].is_object(), "{api}");
+    let unit = said(tasklock(&["export", "systemd"])).done();
+    assert!(unit.contains("ExecStart=/usr/bin/tasklock start"), "{unit}");
+    let manifests = said(tasklock(&["export", "k8s", "--job", "nightly"])).done();
+    assert!(manifests.contains("\n  name: nightly\n") && !manifests.contains("ame: tasklock\n"));
     let rules = said(tasklock(&["export", "alerts", "--job", "billing-api"])).done();
     assert!(rules.contains("TaskMissedDeadline"), "{rules}");
     assert!(
