@@ -25,6 +25,19 @@ pub(crate) enum InstanceState {
     Lost,
 }
 
+#[cfg(feature = "cli")]
+impl InstanceState {
+    /// The word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            InstanceState::Ready => "ready",
+            InstanceState::Draining => "draining",
+            InstanceState::Stopping => "stopping",
+            InstanceState::Lost => "lost",
+        }
+    }
+}
+
 /// An instance, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "admin", derive(schemars::JsonSchema))]
