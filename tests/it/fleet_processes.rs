@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tasklock::chrono::Utc;
 use tasklock::{
-    Acquired, AuditResult, Claim, Clock, ControlPlane, Lock, RedisFleet, RedisLock, SystemClock,
-    TaskStore, Token,
+    Acquired, AuditResult, Claim, Clock, ControlPlane, FencingToken, Lock, RedisFleet, RedisLock,
+    SystemClock, TaskStore, Token,
 };
 
 use crate::support::RedisServer;
@@ -124,7 +124,15 @@ impl Trio {
 
     /// Asks for what has to be done.
     async fn done(&mut self, name: &str, act: Value) -> Value {
-        let answer = self.answer(name, act.clone()).await;
+        let mut answer = self.answer(name, act.clone()).await;
+        // A machine that is busy with other things: a rule may be asked for once more.
+        for _ in 0..5 {
+            let error = answer["error"].as_str().unwrap_or_default();
+            if act["do"] == "run" || !error.contains("no answer in time") {
+                break;
+            }
+            answer = self.answer(name, act.clone()).await;
+        }
         let is = answer["is"].as_str().unwrap();
         assert!(is == "done" || is == "accepted", "{act}: {answer}");
         answer
@@ -221,6 +229,25 @@ async fn long_run(trio: &mut Trio, task: &str, on: &str) -> String {
     run
 }
 
+/// Takes the lock of a task that is due each second, for five minutes.
+async fn taken_by_a_ghost(lock: &RedisLock, task: &str) -> FencingToken {
+    let begun = SystemClock.monotonic();
+    loop {
+        let (now, token) = (Utc::now(), Token::from_bits(7));
+        let claim = Claim::new(task.parse().unwrap(), now, token, "a ghost");
+        let claim = claim.with_ttl(Duration::from_secs(300));
+        if let Acquired::Granted(grant) = lock.acquire(&claim).await.unwrap() {
+            return grant.fencing_token();
+        }
+        // One of the three has it for its run of this second.
+        assert!(
+            SystemClock.monotonic() - begun < PATIENCE,
+            "{task} is never free"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_asked_of_one_process_is_done_by_the_others() {
     let mut trio = Trio::start(false).await;
@@ -298,20 +325,7 @@ async fn what_is_asked_of_one_process_is_done_by_the_others() {
         })
         .await;
     }
-    let claim = Claim::new(
-        "held".parse().unwrap(),
-        Utc::now(),
-        Token::from_bits(7),
-        "a ghost",
-    );
-    let claim = claim.with_ttl(Duration::from_secs(300));
-    let fence = loop {
-        match trio.lock.acquire(&claim).await.unwrap() {
-            Acquired::Granted(grant) => break grant.fencing_token(),
-            // One of the three has it for its run of this second.
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
+    let fence = taken_by_a_ghost(&trio.lock, "held").await;
     trio.all_decide(&NAMES, "held", &["overlap"]).await;
     trio.done(
         "b",

@@ -46,7 +46,11 @@ pub fn judge(noted: &[Noted], trail: &[Trail], truth: &Value, blow: &Blow) -> Ve
             say("nobody was answered");
         }
         let is = answer["is"].as_str().unwrap_or_default().to_owned();
-        if is == "error" && !blow.store_was_away {
+        // On a machine that is busy with other things a store may take too long: nobody knows then.
+        let is_late = answer["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("no answer in time"));
+        if is == "error" && !blow.store_was_away && !is_late {
             say("an error, though the store was there");
         }
         let taker = answer["instance"].as_str().unwrap_or_default().to_owned();
