@@ -13,12 +13,14 @@ use crate::schedule::DstPolicy;
 const MOST: usize = 4_096;
 
 type Key = (Box<str>, Tz, DstPolicy);
+/// By the day on which they were read; `None` for those that cannot be.
+type Read = HashMap<Key, (NaiveDate, Option<Arc<Plan>>)>;
 
 /// Schedules that were read today.
 #[derive(Debug, Default)]
 pub(crate) struct Plans {
     // Held for a look or an insertion; nothing is read meanwhile.
-    plans: Mutex<HashMap<Key, (NaiveDate, Option<Arc<Plan>>)>>,
+    plans: Mutex<Read>,
 }
 
 impl Plans {
@@ -47,7 +49,7 @@ impl Plans {
         plan
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (NaiveDate, Option<Arc<Plan>>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
