@@ -268,8 +268,8 @@ fn row(frame: &Frame, run: &Run) -> Markup {
     html! {
         tr {
             td.w { a.nm.in href=(frame.to_run(&run.id)) { (Mark::run(run).html()) } }
-            td.mono.hid { (short) }
-            td.hid { (trigger(run)) }
+            td.mono.w.hid { (short) }
+            td.w.hid { (trigger(run)) }
             td.n { (ago(run.started_at.0, frame.now)) }
             td.n.hid { (seconds(run.start_delay_s)) }
             td.n { @match run.duration_s { Some(s) => (seconds(s)), None => "…" } }
