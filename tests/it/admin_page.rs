@@ -133,7 +133,7 @@ fn harmless(path: &str, page: &str) {
     assert!(!page.contains(turns), "{path}: marks of direction");
     let known: BTreeSet<&str> = "action aria-current aria-hidden aria-label aria-labelledby autocomplete autofocus \
         charset checked class content d data-abs data-follow data-key data-live data-name data-now data-poll data-preview \
-        data-rel data-zone datetime defer form formaction height hidden href id lang max maxlength method min name \
+        data-rel data-zone datetime defer form formaction height hidden href html id lang max maxlength method min name \
         pattern placeholder popover popovertarget popovertargetaction r rel required role rows rx selected spellcheck src step \
         tabindex title type value viewBox width x x1 x2 y y1 y2"
         .split_whitespace()
