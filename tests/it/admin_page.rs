@@ -132,7 +132,7 @@ fn harmless(path: &str, page: &str) {
     let turns = ['\u{202e}', '\u{2066}', '\u{200f}'];
     assert!(!page.contains(turns), "{path}: marks of direction");
     let known: BTreeSet<&str> = "action aria-current aria-hidden aria-label aria-labelledby autocomplete autofocus \
-        charset checked class content d data-abs data-follow data-key data-live data-name data-now data-poll data-preview \
+        charset checked class content d data-abs data-follow data-key data-live data-name data-now data-poll data-preview data-read \
         data-rel data-zone datetime defer form formaction height hidden href html id lang max maxlength method min name \
         pattern placeholder popover popovertarget popovertargetaction r rel required role rows rx selected spellcheck src step \
         tabindex title type value viewBox width x x1 x2 y y1 y2"

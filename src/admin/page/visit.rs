@@ -188,7 +188,10 @@ fn lasting(page: &str) -> Vec<u8> {
             0 => piece,
             _ => {
                 let tag = piece.split_once('>').map_or("", |(tag, _)| tag);
-                kept.extend_from_slice(tag.as_bytes());
+                // When it was read is no news either.
+                if !tag.contains("data-read") {
+                    kept.extend_from_slice(tag.as_bytes());
+                }
                 piece.split_once("</time>").map_or("", |(_, rest)| rest)
             }
         };
