@@ -75,5 +75,5 @@ pub(crate) async fn furnish(
         drop(found);
         past::write(&*history, &first).await?;
     }
-    Ok(())
+    wishes::run(scheduler).await
 }

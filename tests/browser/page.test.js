@@ -44,6 +44,7 @@ async function send(page, button, dialog, more = async () => {}) {
 
 async function aRun() {
   let found;
+  await fetch(`${fleet.replicas[0].url}/api/v1/tasks/invoices.sync/runs`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"reason":"a test needs one"}' });
   await until("a run has failed", async () => {
     const runs = await fleet.get(0, "/tasks/invoices.sync/runs?outcome=failure&limit=5");
     found = runs.items?.find((run) => run.error);

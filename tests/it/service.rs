@@ -108,8 +108,7 @@ impl Service {
     fn get_as(&self, path: &str, host: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -242,7 +241,9 @@ fn the_demo_opens_with_a_page_of_tasks_of_every_health() {
     let missing = loop {
         let (status, page) = service.get_as("/admin", "localhost");
         assert_eq!(status, 200);
-        let words = ["overdue", "failing", "late", "running", "paused", "new", "healthy"];
+        let words = [
+            "overdue", "failing", "late", "running", "paused", "new", "healthy",
+        ];
         let is_there = |word: &&str| page.contains(&format!("</i>{word}</span>"));
         let missing: Vec<&str> = words.into_iter().filter(|word| !is_there(word)).collect();
         if missing.is_empty() || begun.elapsed() > PATIENCE {

@@ -10,7 +10,7 @@ pub(super) fn sync() -> BaseTask {
     let retry = Retry::times(2).longest_wait(Duration::from_secs(2));
     BaseTask::new(
         "invoices.sync",
-        "*/30 * * * * *",
+        "0 */15 * * * *",
         Duration::from_secs(20),
         |ctx| async move {
             ctx.status("reading page 2 of the bank feed");
@@ -26,7 +26,7 @@ pub(super) fn sync() -> BaseTask {
 pub(super) fn feed() -> BaseTask {
     BaseTask::new(
         "bank.feed",
-        "20 * * * * *",
+        "0 5,35 * * * *",
         Duration::from_secs(20),
         |_| async move {
             tokio::time::sleep(Duration::from_millis(150)).await;

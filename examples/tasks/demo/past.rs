@@ -40,11 +40,16 @@ fn all(now: DateTime<Utc>) -> Vec<Past> {
         past("fx.rates", (minute(1), minute(3)), (190, 180), (47, 0)),
         past(
             "invoices.sync",
-            (minute(2), minute(5)),
-            (150, 21_400),
-            (31, 3),
+            (minute(i64::from(now.minute() % 15)), minute(15)),
+            (150, 5_400),
+            (31, 1),
         ),
-        past("bank.feed", (minute(1), minute(4)), (150, 150), (37, 4)),
+        past(
+            "bank.feed",
+            (minute(i64::from((now.minute() + 25) % 30)), minute(30)),
+            (150, 150),
+            (37, 1),
+        ),
         past("search.reindex", (minute(3), hour), (60, 95_000), (19, 0)),
         past(
             "stock.levels",

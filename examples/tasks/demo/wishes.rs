@@ -19,7 +19,22 @@ pub(super) async fn wish(scheduler: &Scheduler) -> tasklock::Result<()> {
     control
         .override_spec("backup.snapshot", "0 0 */6 * * *", Tz::UTC, 48 * HOUR, &leo)
         .await?;
-    let now = By::new("leo", "the index lost a field")?;
-    control.run(RunNow::new("search.reindex", &now)).await?;
+    Ok(())
+}
+
+/// Runs that somebody wants at once.
+pub(super) async fn run(scheduler: &Scheduler) -> tasklock::Result<()> {
+    let Some(control) = scheduler.handle().control() else {
+        return Ok(());
+    };
+    for (task, why) in [
+        ("search.reindex", "the index lost a field"),
+        ("invoices.sync", "is the bank back?"),
+        ("bank.feed", "is the bank back?"),
+    ] {
+        control
+            .run(RunNow::new(task, &By::new("leo", why)?))
+            .await?;
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{CSS, JS};
-use super::words::{clock, iso, path_part};
+use super::words::{iso, path_part};
 
 /// The screens that one can go to from everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,12 +108,12 @@ impl Frame {
                         @if let Some(viewer) = &self.viewer { span.mute.hid { (viewer) } }
                         span #fleet .mute data-live { (self.fleet) }
                         span.mute { span.hid { "times in " } button #zone type="button" hidden title="Change the zone of times" { "UTC" } noscript { "UTC" } }
-                        span.news role="status" #news { "as of " (clock(self.read_at)) " UTC" }
+                        span.news role="status" #news { "as of " time data-read data-abs="" datetime=(iso(self.read_at)) { (self.read_at.format("%H:%M:%S")) } " UTC" }
                         button.hid type="button" popovertarget="help" data-key="?" aria-label="Keys" { "?" }
                     }
                     div.banner #banner data-live role="alert" {
                         span #who { @match &self.stale { Some(why) => (why), None => "What is shown is old." } }
-                        " No data since " time #since data-abs="" datetime=(iso(self.read_at)) { (self.read_at.format("%H:%M:%S")) } ": what you see is how it was then."
+                        " No data since " time #since data-read data-abs="" datetime=(iso(self.read_at)) { (self.read_at.format("%H:%M:%S")) } ": what you see is how it was then."
                     }
                     main #main tabindex="-1" { (main) }
                     (help())

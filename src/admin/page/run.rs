@@ -11,6 +11,10 @@ use super::words::{ago, count, iso, path_part, seconds};
 use crate::board::{Run, RunState};
 use crate::event::Outcome;
 use crate::history::LogTail;
+use crate::text::contained;
+
+/// A line of a log has so many bytes at the most.
+const LONGEST_LINE: usize = 16 * 1024;
 
 /// What the screen shows.
 #[derive(Debug)]
@@ -118,7 +122,7 @@ fn log(frame: &Frame, view: &RunView<'_>) -> Markup {
                 pre tabindex="0" role="region" aria-label="Log" {
                     @for line in &view.log.lines {
                         time data-abs="" datetime=(iso(line.at)) { (line.at.format("%H:%M:%S")) }
-                        " " b class={ "lv-" (level(&line.level)) } { (format!("{:<5}", level(&line.level))) } " " (line.text) "\n"
+                        " " b class={ "lv-" (level(&line.level)) } { (format!("{:<5}", level(&line.level))) } " " (contained(&line.text, LONGEST_LINE)) "\n"
                     }
                 }
                 p.sub { a href=(frame.to(&logs(view.run))) { "As plain text" } }

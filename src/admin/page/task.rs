@@ -268,8 +268,8 @@ fn row(frame: &Frame, run: &Run) -> Markup {
     html! {
         tr {
             td.w { a.nm.in href=(frame.to_run(&run.id)) { (Mark::run(run).html()) } }
-            td.mono.hid { (short) }
-            td.hid { (trigger(run)) }
+            td.mono.w.hid { (short) }
+            td.w.hid { (trigger(run)) }
             td.n { (ago(run.started_at.0, frame.now)) }
             td.n.hid { (seconds(run.start_delay_s)) }
             td.n { @match run.duration_s { Some(s) => (seconds(s)), None => "…" } }
@@ -285,10 +285,13 @@ pub(super) fn trigger(run: &Run) -> Markup {
 }
 
 fn why(frame: &Frame, view: &TaskView<'_>) -> Markup {
-    let at = view.asked_at.unwrap_or(frame.now - TimeDelta::minutes(5));
+    // Of one that is asked about, or of the last one that ran.
+    let last = view.last.first().map(|run| run.due_at.0);
+    let at = view.asked_at.or(last);
+    let at = at.map(|at| at.format("%Y-%m-%dT%H:%M:%S").to_string());
     html! {
         form method="get" action={ (frame.to_task(&view.task.name)) "#why" } {
-            label { span.sub { "Instant, in UTC" } input type="datetime-local" name="at" step="1" value=(at.format("%Y-%m-%dT%H:%M:%S")); }
+            label { span.sub { "Instant, in UTC" } input type="datetime-local" name="at" step="1" value=[at]; }
             " " button { "Explain" }
         }
         @match &view.why {

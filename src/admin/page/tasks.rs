@@ -100,7 +100,7 @@ fn filled(frame: &Frame, view: &Tasks<'_>) -> Markup {
             }
             @if view.tasks.is_empty() { p.mute { "No task fits. " a href=(frame.to("/")) { "Show all" } } }
         }
-        (forms::row_form())
+        @if frame.may.run { (forms::row_form()) }
         @if frame.may.pause { (forms::pause_all(frame, view.paused.is_some())) }
     }
 }

@@ -20,9 +20,12 @@ use crate::admin::access::{Right, Visitor};
 use crate::admin::door::Arrival;
 use crate::admin::state::AdminState;
 use crate::board::Snapshot;
+use crate::text::contained_line;
 
 /// So many rendered screens are kept, each for as long as what it shows is the newest.
 const KEPT: usize = 256;
+/// Names of the service and of its environment have so many bytes at the most.
+const LONGEST_NAME: usize = 200;
 
 /// A request for a screen.
 #[derive(Debug)]
@@ -80,11 +83,11 @@ impl Frame {
         let now = snapshot.map_or_else(|| state.board.now(), |snapshot| snapshot.at);
         Self {
             base: base.to_owned(),
-            title: settings.title.clone(),
+            title: contained_line(&settings.title, LONGEST_NAME),
             environment: settings
                 .environment
                 .as_ref()
-                .map(|(name, color)| (name.clone(), color.as_str())),
+                .map(|(name, color)| (contained_line(name, LONGEST_NAME), color.as_str())),
             fleet: snapshot.map(fleet).unwrap_or_default(),
             viewer: visitor.actor().map(str::to_owned),
             may: May {
@@ -185,7 +188,10 @@ fn lasting(page: &str) -> Vec<u8> {
             0 => piece,
             _ => {
                 let tag = piece.split_once('>').map_or("", |(tag, _)| tag);
-                kept.extend_from_slice(tag.as_bytes());
+                // When it was read is no news either.
+                if !tag.contains("data-read") {
+                    kept.extend_from_slice(tag.as_bytes());
+                }
                 piece.split_once("</time>").map_or("", |(_, rest)| rest)
             }
         };

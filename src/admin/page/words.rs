@@ -21,6 +21,7 @@ pub(super) fn seconds(seconds: f64) -> String {
         }
     };
     match s {
+        s if s < 0.000_000_5 => "0 s".to_owned(),
         s if s < 0.000_95 => format!("{} µs", (s * 1e6).round()),
         s if s < 0.9995 => format!("{} ms", (s * 1e3).round()),
         s if s < 60.0 => format!("{} s", ((s * 10.0).round() / 10.0).min(59.9)),
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn durations_have_the_unit_that_says_most() {
         for (s, words) in [
-            (0.0, "0 µs"),
+            (0.0, "0 s"),
             (0.000_02, "20 µs"),
             (0.12, "120 ms"),
             (0.9999, "1 s"),
@@ -126,7 +127,7 @@ mod tests {
             (9_000.0, "2 h 30 min"),
             (90_000.0, "1 d 1 h"),
             (f64::NAN, "—"),
-            (-4.0, "0 µs"),
+            (-4.0, "0 s"),
         ] {
             assert_eq!(seconds(s), words, "{s}");
         }
