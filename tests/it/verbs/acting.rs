@@ -194,6 +194,13 @@ fn a_lease_is_ended_by_its_token_and_not_while_its_holder_lives() {
         .unwrap()
         .clone();
     let token = held["fencing_token"].to_string();
+    // The others know of its run when its instance has said so, up to five seconds later.
+    fleet.wait_for(&["instances", "-o", "json"], |all| {
+        all.as_array()
+            .unwrap()
+            .iter()
+            .any(|i| i["id"] == held["holder"] && i["running"] != 0)
+    });
     fleet
         .ask(&["unlock", "slow", "--reason", "stuck"])
         .refuses(2, &["--token", &token, "which lives"]);
