@@ -39,7 +39,8 @@ last, forgotten = tonumber(last or 0), tonumber(forgotten or 0)
 if last == 0 then
   -- A new shelf. One that was there before, and is lost, has other versions: whoever has read that one
   -- reads this one whole, and what was expected of a record of that one is true of none of this one.
-  last, forgotten = now, now
+  last = t[1] * 1000000 + t[2]
+  forgotten = last
 end
 if not is_put and not found then
   return {1, last}
