@@ -7,6 +7,7 @@ mod crontab;
 mod fault;
 mod file;
 mod listed;
+mod page;
 mod program;
 mod settings;
 mod source;
@@ -23,7 +24,9 @@ use crate::kinds::{Http, Shell};
 pub(crate) use crontab::{Crontab, Form};
 pub(crate) use fault::Faults;
 use fault::Source;
+pub(crate) use page::{Page, Visitors};
 pub(crate) use settings::{Place, Settings};
+pub(crate) use source::SecretFrom;
 pub(crate) use task::{Doer, TaskOfFile, Work};
 
 /// The largest file, in bytes.

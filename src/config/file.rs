@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) timezone: Option<Spanned<String>>,
     pub(super) owner: Option<String>,
     pub(super) listen: Option<Spanned<String>>,
+    pub(super) page: Option<Spanned<Page>>,
     pub(super) log: Option<Spanned<String>>,
     pub(super) max_concurrent: Option<Spanned<u32>>,
     #[serde(default)]
@@ -30,6 +31,20 @@ pub(super) struct File {
     pub(super) http: Http,
     #[serde(default)]
     pub(super) task: Vec<Spanned<Task>>,
+}
+
+/// The page, and who may see it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table of the page's settings")]
+pub(super) struct Page {
+    pub(super) localhost: Option<bool>,
+    pub(super) user_header: Option<String>,
+    #[serde(default)]
+    pub(super) proxies: Vec<String>,
+    pub(super) token_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) actions: bool,
+    pub(super) title: Option<String>,
 }
 
 /// Where it meets the others.

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::config::fault::{Faults, Source};
 use crate::config::file::{File, Lock};
+use crate::config::page::Page;
 use crate::config::source::SecretFrom;
 
 /// How long the lock is waited for at the start, unless the file says otherwise.
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) owner: Option<String>,
     /// Where metrics and health are served.
     pub(crate) listen: Option<String>,
+    /// The page that is served there, and to whom.
+    pub(crate) page: Option<Page>,
     /// What is logged.
     pub(crate) log: Option<String>,
     pub(crate) max_concurrent: Option<u32>,
@@ -61,6 +64,7 @@ impl Settings {
             zone: None,
             owner: file.owner.clone(),
             listen: None,
+            page: None,
             log: file.log.as_ref().map(|log| log.get_ref().clone()),
             max_concurrent: file.max_concurrent.as_ref().map(|most| *most.get_ref()),
             groups: BTreeMap::new(),
@@ -84,6 +88,17 @@ impl Settings {
                                 for other hosts";
                     faults.add(source, Some(listen.span()), "listen", text);
                 }
+            }
+        }
+        if let Some(page) = &file.page {
+            let found = Page::of(page.get_ref(), |path| source.directory().join(path));
+            match found {
+                Ok(_) if file.listen.is_none() => {
+                    let text = "it is served nowhere: give the file a listen";
+                    faults.add(source, Some(page.span()), "page", text);
+                }
+                Ok(found) => settings.page = Some(found),
+                Err(text) => faults.add(source, Some(page.span()), "page", &text),
             }
         }
         if let Some(log) = &file.log
@@ -131,6 +146,7 @@ impl Settings {
             zone: _,
             owner: _,
             listen,
+            page,
             log,
             max_concurrent,
             groups,
@@ -139,6 +155,7 @@ impl Settings {
         [
             ("lock", *place != other.place || *wait != other.wait),
             ("listen", *listen != other.listen),
+            ("page", *page != other.page),
             ("log", *log != other.log),
             ("max_concurrent", *max_concurrent != other.max_concurrent),
             ("groups", *groups != other.groups),

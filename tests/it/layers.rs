@@ -58,7 +58,10 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
         &[DOMAIN, CONTRACTS, &["board", "scheduler", "metrics"]],
     ),
     ("config", &[DOMAIN, CONTRACTS, &["kinds"]]),
-    ("cli", &[DOMAIN, CONTRACTS, &["admin", "board", "scheduler"]]),
+    (
+        "cli",
+        &[DOMAIN, CONTRACTS, &["admin", "board", "scheduler"]],
+    ),
     (
         "cli/standalone",
         &[

@@ -163,7 +163,8 @@ async fn a_hundred_megabytes_of_output_are_read_and_a_little_of_it_is_kept() {
     let ended = script(text).await;
     assert_eq!(ended, (Outcome::Success, String::new()));
     let log = lines.text();
-    assert!(log.len() < 200_000, "{}", log.len());
+    // The lines have their spans before them.
+    assert!(log.len() < 300_000, "{}", log.len());
     lines.one(&["stdout", "first"]);
     lines.one(&["stdout", " last"]);
     lines.one(&["Output left out", "stream=\"stdout\""]);

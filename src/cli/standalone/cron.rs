@@ -85,7 +85,8 @@ impl Cron {
         }
         if let Some(address) = cron.config.settings.listen.clone() {
             let handle = cron.scheduler.handle();
-            cron.listener = Some(Listener::begin(&address, handle, metrics).await?);
+            let page = cron.config.settings.page.as_ref();
+            cron.listener = Some(Listener::begin(&address, handle, metrics, page).await?);
         }
         Ok(cron)
     }

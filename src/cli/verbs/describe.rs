@@ -186,7 +186,7 @@ fn facts(task: &Task, zone: Tz, now: DateTime<Utc>) -> Vec<(&'static str, String
             "{} runs in {}{}{}",
             stats.runs,
             when::length(
-                std::time::Duration::try_from_secs_f64(stats.window_s as f64).unwrap_or_default()
+                std::time::Duration::try_from_secs_f64(stats.window_s).unwrap_or_default()
             ),
             ratio.unwrap_or_default(),
             times.unwrap_or_default()

@@ -187,6 +187,43 @@ fn metrics_and_health_are_served_before_the_start_and_while_it_drains() {
     assert_eq!(host.read("said"), "begun\nended\n");
 }
 
+#[test]
+fn the_page_is_served_to_whom_the_file_lets_in() {
+    let port = free_port();
+    let host = Host::new();
+    let file =
+        |page: &str| format!("listen = \"127.0.0.1:{port}\"\nlock.memory = true\n[page]\n{page}\n");
+    let tasks = "[[task]]\nname = \"t\"\nspec = \"@daily\"\ncommand = [\"/bin/true\"]\n";
+    host.write("tasks.toml", file("localhost = true") + tasks);
+    let running = host.start();
+    host.wait_for("log", "Serving /metrics, /livez and /readyz");
+    let page = get(port, "/admin/");
+    assert!(
+        page.starts_with("HTTP/1.1 200") && page.contains(">t</a>"),
+        "{page}"
+    );
+    assert!(get(port, "/admin/api/v1/tasks").contains("\"name\":\"t\""));
+    assert!(get(port, "/metrics").starts_with("HTTP/1.1 200"));
+    assert_eq!(running.stop(), 0);
+
+    // With a token, those who have none are not let in.
+    host.write("token", "0123456789abcdef0123\n");
+    host.write("tasks.toml", file("token_file = \"token\"") + tasks);
+    let running = host.start();
+    host.wait_for("log", "Task scheduler started");
+    assert!(get(port, "/admin/").starts_with("HTTP/1.1 401"));
+    assert_eq!(running.stop(), 0);
+
+    // One that is too short would let nobody in.
+    host.write("token", "short\n");
+    let (status, _, err) = host.run(&["start"]);
+    assert_eq!(status, 1);
+    assert!(
+        err.contains("16 characters or more") && !err.contains("short"),
+        "{err}"
+    );
+}
+
 /// On a disk of 32 KiB that is full.
 #[test]
 fn a_log_on_a_disk_that_is_full_for_a_while_loses_lines_and_nothing_else() {
@@ -247,7 +284,7 @@ fn the_log_says_whose_output_a_line_is() {
         "{line}"
     );
     assert!(
-        line.ends_with("}: tasklock::shell: hello \\u{1b}[2J stream=\"stdout\""),
+        line.ends_with("}:attempt: tasklock::shell: hello \\u{1b}[2J stream=\"stdout\""),
         "{line}"
     );
     assert!(!log.contains("otel."), "{log}");

@@ -60,6 +60,18 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
             "listen = \"9100\"\n",
             "tasks.toml:1:10: listen: it is no address with a port: write",
         ),
+        (
+            "listen = \"127.0.0.1:9100\"\n[page]\n",
+            "tasks.toml:2:1: page: who may see it?",
+        ),
+        (
+            "[page]\nlocalhost = true\n",
+            "tasks.toml:1:1: page: it is served nowhere",
+        ),
+        (
+            "listen = \"127.0.0.1:9100\"\n[page]\nuser_header = \"x-user\"\n",
+            "tasks.toml:2:1: page: user_header is believed from nowhere",
+        ),
         ("log = \"a=b=c\"\n", "tasks.toml:1:7: log: it is no filter"),
         (
             "max_concurrent = 0\n",

@@ -25,7 +25,6 @@ async fn ask(url: &str, token: &str, words: &[&str]) -> Said {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the verbs by the HTTP API have not passed yet: `list` answers nothing"]
 async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     let redis = RedisServer::start();
     let lock = RedisLock::connect(&redis.url()).await.unwrap();

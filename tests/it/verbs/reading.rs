@@ -184,7 +184,11 @@ fn a_task_its_fire_times_its_runs_and_its_instants_are_told() {
         .json();
     assert!(!since.as_array().unwrap().is_empty());
 
-    // logs
+    // logs, which are written up to a second and a half after the run
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while fleet.ask(&["logs", run]).done().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "no log of {run}");
+    }
     let [remote, own] = ["own", "remote"].map(|who| {
         let said = match who {
             "own" => fleet.ask_own(&["logs", run]),

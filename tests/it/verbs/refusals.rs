@@ -109,7 +109,7 @@ fn a_password_is_never_on_the_command_line_nor_in_what_is_said() {
             &right,
             &wrong,
             &format!("redis://:{SECRET}@nowhere.invalid:1"),
-            &format!("{SECRET}"),
+            &SECRET.to_owned(),
             &format!("redis://:{SECRET}@[::"),
         ] {
             let mut command = tasklock(words);

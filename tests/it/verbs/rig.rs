@@ -84,18 +84,6 @@ impl Fleet {
         self.members.push(command.spawn().unwrap());
     }
 
-    /// Kills one of its processes, and says which instance it was.
-    pub fn kill(&mut self, instance: &str) {
-        let pid = instance.split(':').nth(1).unwrap();
-        let member = self
-            .members
-            .iter_mut()
-            .find(|m| m.id().to_string() == pid)
-            .unwrap();
-        member.kill().unwrap();
-        member.wait().unwrap();
-    }
-
     /// `cron` and these words: the application itself, as another process.
     pub fn own(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program());
@@ -202,7 +190,8 @@ pub fn said_to(mut command: Command, input: &str) -> Said {
 /// Stops a process for good, as Ctrl-C does.
 pub fn interrupt(mut child: Child) -> String {
     let pid = Pid::from_child(&child);
-    let _ = kill_process(pid, Signal::INT);
+    // Not the interrupt itself: whoever runs the tests in the background may have it ignored.
+    let _ = kill_process(pid, Signal::TERM);
     let mut out = String::new();
     if let Some(mut stdout) = child.stdout.take() {
         let _ = std::io::Read::read_to_string(&mut stdout, &mut out);

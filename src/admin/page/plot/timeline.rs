@@ -144,7 +144,7 @@ fn time_of(from: DateTime<Utc>, place: usize) -> String {
 fn hours(from: DateTime<Utc>, bars: usize) -> Vec<(usize, String)> {
     let is_marked = |place: &usize| {
         let at = start_of(from, *place);
-        at.hour() % 3 == 0 && at.minute() < 15
+        at.hour().is_multiple_of(3) && at.minute() < 15
     };
     let mut marked: Vec<usize> = (0..bars).filter(is_marked).collect();
     // The last label has to fit.
