@@ -141,7 +141,7 @@ fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     )
     .unwrap();
     let mut text = String::new();
@@ -208,6 +208,7 @@ fn the_page_is_served_to_whom_the_file_lets_in() {
 
     // With a token, those who have none are not let in.
     host.write("token", "0123456789abcdef0123\n");
+    host.write("log", "");
     host.write("tasks.toml", file("token_file = \"token\"") + tasks);
     let running = host.start();
     host.wait_for("log", "Task scheduler started");

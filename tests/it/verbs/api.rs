@@ -50,8 +50,8 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     register("slow", "0 30 4 * * *", 50 * SECOND, false);
     scheduler.start().await.unwrap();
     let tokens = [
-        ("for-ana", Visitor::admin("ana")),
-        ("for-all", Visitor::viewer()),
+        ("for-ana-0123456789", Visitor::admin("ana")),
+        ("for-all-0123456789", Visitor::viewer()),
     ];
     let admin = scheduler
         .admin()
@@ -63,7 +63,7 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     let url = format!("http://{}/admin/tasks", listener.local_addr().unwrap());
     let served = app.into_make_service_with_connect_info::<SocketAddr>();
     let server = tokio::spawn(async move { axum::serve(listener, served).await });
-    let ana = |words: &'static [&'static str]| ask(&url, "for-ana", words);
+    let ana = |words: &'static [&'static str]| ask(&url, "for-ana-0123456789", words);
 
     // Read.
     let list = ana(&["list"]).await;
@@ -98,7 +98,12 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
             .iter()
             .all(|run| run["task"] == "hello")
     );
-    assert_eq!(ask(&url, "for-ana", &["logs", &run]).await.status, 0);
+    assert_eq!(
+        ask(&url, "for-ana-0123456789", &["logs", &run])
+            .await
+            .status,
+        0
+    );
     let why = ana(&["why", "slow", "--at", "14:00"]).await.done();
     assert!(why.contains("not due"), "{why}");
     assert_eq!(row(&ana(&["instances"]).await.done(), "api-1")[0], "ready");
@@ -130,7 +135,7 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
         "{locks}"
     );
     assert!(
-        ask(&url, "for-ana", &["cancel", &id, "--abort"])
+        ask(&url, "for-ana-0123456789", &["cancel", &id, "--abort"])
             .await
             .done()
             .contains("accepted")
@@ -171,15 +176,17 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
         .await
         .refuses(4, &["TASKLOCK_TOKEN"]);
     ask(&url, "guessed", &["list"]).await.refuses(4, &[]);
-    assert_eq!(ask(&url, "for-all", &["list"]).await.status, 0);
-    ask(&url, "for-all", &["run", "hello"])
+    assert_eq!(ask(&url, "for-all-0123456789", &["list"]).await.status, 0);
+    ask(&url, "for-all-0123456789", &["run", "hello"])
         .await
         .refuses(4, &[]);
     ana(&["describe", "helo"])
         .await
         .refuses(3, &["did you mean hello?"]);
     let elsewhere = url.replace("/admin/tasks", "/nothing");
-    ask(&elsewhere, "for-ana", &["list"]).await.refuses(3, &[]);
+    ask(&elsewhere, "for-ana-0123456789", &["list"])
+        .await
+        .refuses(3, &[]);
     scheduler.stop().await;
     server.abort();
 }
