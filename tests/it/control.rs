@@ -650,6 +650,31 @@ async fn a_drained_instance_takes_nothing_until_it_is_undrained() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_of_a_run_that_has_just_begun_is_not_taken_from_an_instance_that_lives() {
+    let fleet = Fleet::new();
+    let (a, b) = (fleet.instance("a"), fleet.instance("b"));
+    for instance in [&a, &b] {
+        instance.task("t", "0 * * * * *", |_| async {
+            pass(30.0).await;
+            Ok(())
+        });
+        instance.start().await;
+    }
+    // Long enough for each to know the other, and no record has been written since the run began.
+    while a.seen.starts("t").is_empty() && b.seen.starts("t").is_empty() {
+        pass(0.01).await;
+    }
+    let runs = [a.seen.starts("t"), b.seen.starts("t")].concat();
+    let token = runs[0].fencing_token;
+    // Whichever instance takes the command.
+    for _ in 0..4 {
+        let receipt = fleet.control.unlock("t", token, false, &by()).await;
+        let answer = receipt.unwrap().answer;
+        assert_eq!(answer.refusal(), Some(Refusal::HolderLives), "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_is_released_by_its_own_fencing_token_only() {
     let fleet = Fleet::new();
     let a = fleet.instance("a");

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    AUDIT, AUDIT_KEPT, Accepted, Answer, Ask, AuditEntry, AuditResult, COMMANDS, Command, RULES,
-    Refusal, Refused, Rule, RuleKey, Skip, encode, upcoming,
+    AUDIT, AUDIT_KEPT, Accepted, Answer, Ask, AuditEntry, AuditResult, COMMANDS, Command, Instance,
+    RULES, Refusal, Refused, Rule, RuleKey, Skip, encode, upcoming,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::fleet::{EntryId, Expected, FleetStore, Write, Written};
-use crate::lock::{FencingToken, Lock, Unlocked};
+use crate::lock::{FencingToken, Lock, RunStatus, Unlocked};
 use crate::scheduler::engine::Engine;
+use crate::scheduler::registry::Entry;
+use crate::scheduler::steering::record::REFRESH;
 use crate::scheduler::steering::taking::{Task, entries_of};
 use crate::scheduler::steering::{limited, manual};
 use crate::task::{Overlap, RunId, Scope, TaskName};
@@ -215,6 +217,10 @@ async fn unlock(
     });
     let holder = holder.map(|other| other.id.as_str());
     let holder = holder.or_else(|| own.then(|| engine.settings.instance.as_ref()));
+    let mut holder = holder.map(str::to_owned);
+    if holder.is_none() && !force {
+        holder = fresh_holder(engine, entry, &others).await;
+    }
     if let Some(holder) = holder.filter(|_| !force) {
         let text = format!("{holder} says that it runs it: cancel the run, or use force");
         return Err((Refusal::HolderLives, text));
@@ -238,6 +244,21 @@ async fn unlock(
         Err(error) if error.is_transient() => Err((Refusal::StoreDown, error.to_string())),
         Err(error) => Err((Refusal::NotPossible, error.to_string())),
     }
+}
+
+/// Who has taken the task's last instant so lately that its record need not show the run yet, if that
+/// instance lives.
+async fn fresh_holder(engine: &Engine, entry: &Entry, others: &[Arc<Instance>]) -> Option<String> {
+    let last = engine
+        .lock
+        .last_fired(std::slice::from_ref(&entry.key))
+        .await;
+    let last = last.ok()?.into_iter().next()??;
+    let now = engine.settings.clock.now();
+    let age = (now - last.fire_time?).to_std().unwrap_or_default();
+    let lives = others.iter().any(|other| other.id == last.owner);
+    let is_fresh = last.status == RunStatus::Running && age < 2 * REFRESH;
+    (is_fresh && lives).then_some(last.owner)
 }
 
 /// Writes what became of a command, until the store has it.

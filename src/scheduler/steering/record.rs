@@ -20,7 +20,7 @@ use crate::scheduler::steering::limited;
 use crate::task::Policy;
 
 /// How often the record is written.
-const REFRESH: Duration = Duration::from_secs(5);
+pub(super) const REFRESH: Duration = Duration::from_secs(5);
 /// How long it is there after it was written last.
 pub(super) const TTL: Duration = Duration::from_secs(15);
 /// The longest spec that it has room for, in characters.
