@@ -26,6 +26,8 @@ fn a_task_is_paused_and_resumed_by_whoever_says_why() {
         next.out.contains("paused by ana@") && next.err.contains("bank holiday"),
         "{next:?}"
     );
+    // What began before it is written up to a second later.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     let last = fleet.task("hello", |task| task["running"] == false)["last_run"]["id"].clone();
     // Nobody runs it meanwhile, but whoever insists.
     fleet
