@@ -45,6 +45,7 @@ pub use decided::DecisionRecord;
 pub use line::{LogLine, LogTail};
 pub(crate) use log_buffer::RunLogs;
 pub use memory::MemoryHistory;
+pub(crate) use query::runs_since;
 pub use query::{RunPage, RunQuery};
 #[cfg(feature = "redis")]
 pub use redis::RedisHistory;

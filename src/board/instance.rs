@@ -8,7 +8,7 @@ use crate::control::{self, Rules};
 use crate::text::contained_line;
 
 /// Not heard of for so long, it is lost.
-const LOST_AFTER: TimeDelta = TimeDelta::seconds(16);
+const LOST_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// What an instance does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(crate) enum InstanceState {
     Draining,
     /// It has not started to fire, or it stops.
     Stopping,
-    /// It was not heard of for 16 s, and had not said that it goes.
+    /// It was not heard of for 10 s, and had not said that it goes.
     Lost,
 }
 

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::error::Result;
 use crate::event::Outcome;
-use crate::history::RunRecord;
+use crate::history::{History, RunRecord};
 use crate::task::{RunId, TaskName};
 
 /// The most runs that are answered at once.
@@ -13,6 +14,24 @@ pub(crate) const MOST_RUNNING: usize = 1_000;
 /// So many runs are looked at for one answer, at the most: what is left follows by the cursor.
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 pub(crate) const MOST_LOOKED_AT: usize = 5_000;
+
+/// All runs of a task since then, newest first, page by page.
+pub(crate) async fn runs_since(
+    history: &dyn History,
+    task: &TaskName,
+    since: DateTime<Utc>,
+) -> Result<Vec<RunRecord>> {
+    let mut query = RunQuery::of(task.clone()).since(since).limit(MOST_RUNS);
+    let mut runs = Vec::new();
+    loop {
+        let page = history.runs(&query).await?;
+        runs.extend(page.runs);
+        match page.next {
+            Some(next) => query = query.before(next),
+            None => return Ok(runs),
+        }
+    }
+}
 
 /// Which runs are asked for: newest first, 50 unless it is said otherwise.
 ///

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use crate::control::{ControlPlane, Rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Outcome, RunFacts};
-use crate::history::{History, RunQuery, Why, why};
+use crate::history::{History, Why, runs_since, why};
 use crate::lock::Lock;
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
@@ -167,16 +167,7 @@ impl SchedulerHandle {
             let text = "the scheduler keeps no history: give it one with SchedulerBuilder::history";
             return Err(Error::new(ErrorKind::InvalidConfig, text));
         };
-        let mut query = RunQuery::of(entry.name.clone()).since(at).limit(200);
-        let mut runs = Vec::new();
-        loop {
-            let page = history.runs(&query).await?;
-            runs.extend(page.runs);
-            match page.next {
-                Some(next) => query = query.before(next),
-                None => break,
-            }
-        }
+        let runs = runs_since(&*history, &entry.name, at).await?;
         let decisions = history.decisions(&entry.name).await?;
         let counters = history.counters(std::slice::from_ref(&entry.name)).await?;
         let known_since = counters.into_iter().flatten().next();

@@ -337,26 +337,6 @@ async fn a_board_of_a_hundred_tasks_is_twenty_kilobytes_at_the_most() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "a measurement"]
-async fn how_long_a_board_of_a_hundred_tasks_takes() {
-    let page = hundred().await;
-    page.screen("/").await;
-    let mut times = Vec::new();
-    for n in 0..200 {
-        // Another address each time, so that nothing that was rendered before is sent.
-        let began = std::time::Instant::now();
-        let (status, _) = page.get(&format!("/?n={n}")).await;
-        times.push(began.elapsed());
-        assert_eq!(status, StatusCode::OK);
-    }
-    times.sort_unstable();
-    println!(
-        "rendered in {:?} (half), {:?} (9 of 10)",
-        times[100], times[180]
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_instant_that_somebody_asks_about_is_explained() {
     let page = Page::new(true);
     page.bench.task("t", "0 * * * * *", |_| async { Ok(()) });

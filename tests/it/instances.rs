@@ -126,13 +126,13 @@ async fn one_that_stops_leaves_and_one_that_dies_is_lost_when_its_record_is_over
     // What a kill leaves: a record that nobody refreshes.
     let record = fleet.store.get("instances", "a").await.unwrap().unwrap();
     let dead = record.value.replacen("\"a\"", "\"dead\"", 1);
-    let write = Write::put("instances", "dead", dead).lasting(Duration::from_secs(15));
+    let write = Write::put("instances", "dead", dead).lasting(Duration::from_secs(9));
     fleet.store.write(&write).await.unwrap();
-    pass(14.0).await;
+    pass(9.0).await;
     assert_eq!(told(&a, lost), [""; 0]);
     assert_eq!(told(&a, joined), ["b", "c", "dead"]);
-    // Within two refreshes of its end.
-    pass(10.0).await;
+    // After two refreshes of five seconds, at the next look.
+    pass(2.5).await;
     assert_eq!(told(&a, lost), ["dead"]);
     let ids: Vec<_> = fleet.control.instances().await.unwrap();
     assert_eq!(

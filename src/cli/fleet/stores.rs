@@ -15,7 +15,7 @@ use crate::board::{
 use crate::cli::fleet::{Act, Done, Fleet, Line, Readiness, RunsAsked};
 use crate::cli::status::{Failure, Status};
 use crate::control::{By, ControlPlane};
-use crate::history::{History, RunQuery, why};
+use crate::history::{History, RunQuery, runs_since, why};
 use crate::lock::{Finding, Severity};
 use crate::scheduler::{Scheduler, SchedulerHandle};
 use crate::task::{RunId, TaskName};
@@ -185,16 +185,7 @@ impl Fleet for Stores {
         let over = entry.and_then(|entry| entry.over.as_ref());
         let over = over.filter(|over| over.from <= at && at < over.until);
         let schedule = over.map_or(&plan.schedule, |over| &over.schedule);
-        let mut query = RunQuery::of(name.clone()).since(at).limit(200);
-        let mut runs = Vec::new();
-        loop {
-            let page = history.runs(&query).await?;
-            runs.extend(page.runs);
-            match page.next {
-                Some(next) => query = query.before(next),
-                None => break,
-            }
-        }
+        let runs = runs_since(history, &name, at).await?;
         let decisions = history.decisions(&name).await?;
         let counters = history.counters(std::slice::from_ref(&name)).await?;
         let known_since = counters

@@ -13,7 +13,7 @@ use crate::fleet::{EntryId, Record, Version};
 const MOST_ENTRIES: usize = 1_000;
 
 impl ControlPlane {
-    /// The instances that there are, in the order of their ids. One that died is there for up to 15 s.
+    /// The instances that there are, in the order of their ids. One that died is there for up to 9 s.
     ///
     /// ```
     /// # async fn f(control: tasklock::ControlPlane) -> tasklock::Result<()> {

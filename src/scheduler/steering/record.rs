@@ -21,8 +21,9 @@ use crate::task::Policy;
 
 /// How often the record is written.
 pub(super) const REFRESH: Duration = Duration::from_secs(5);
-/// How long it is there after it was written last.
-pub(super) const TTL: Duration = Duration::from_secs(15);
+/// How long it is there after it was written last: with the margin of those who read it, an instance that
+/// is not heard of is lost after two refreshes.
+pub(super) const TTL: Duration = Duration::from_secs(9);
 /// The longest spec that it has room for, in characters.
 const LONGEST_SPEC: usize = 200;
 

@@ -49,6 +49,7 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     register("broken", "0 30 4 * * *", Duration::ZERO, true);
     register("slow", "0 30 4 * * *", 50 * SECOND, false);
     scheduler.start().await.unwrap();
+    let began = std::time::Instant::now();
     let tokens = [
         ("for-ana-0123456789", Visitor::admin("ana")),
         ("for-all-0123456789", Visitor::viewer()),
@@ -69,14 +70,15 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
     let list = ana(&["list"]).await;
     assert_eq!(list.status, 0, "{list:?}");
     assert_eq!(row(&list.out, "broken")[..2], ["new", "broken"], "{list:?}");
-    let mut found = Value::Null;
-    for _ in 0..100 {
-        found = ana(&["describe", "hello", "-o", "json"]).await.json();
-        if found["last_run"]["outcome"] == "success" {
-            break;
+    let run = loop {
+        let found = ana(&["describe", "hello", "-o", "json"]).await.json();
+        let last = &found["last_run"];
+        if last["outcome"] == "success" {
+            break last["id"].as_str().unwrap().to_owned();
         }
-    }
-    let run = found["last_run"]["id"].as_str().unwrap().to_owned();
+        assert!(began.elapsed() < 30 * SECOND, "{found}");
+        tokio::time::sleep(SECOND / 10).await;
+    };
     assert!(
         ana(&["describe", "hello"])
             .await
