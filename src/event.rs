@@ -50,6 +50,15 @@ pub enum Event {
         /// What somebody should know who wrote the spec.
         lints: Arc<[Lint]>,
     },
+    /// Many tasks are due next in one second. Announced once, at the start, of the second with most of them.
+    TasksCollide {
+        /// The second.
+        at: DateTime<Utc>,
+        /// How many they are: 100 or more.
+        count: usize,
+        /// The first three that were registered.
+        tasks: Arc<[TaskName]>,
+    },
     /// A task was taken out, and nothing of it goes on any more.
     TaskUnregistered {
         /// The task.
@@ -309,6 +318,13 @@ pub enum Event {
         /// What was asked for.
         entry: Arc<AuditEntry>,
     },
+    /// Somebody asked for something by the page or its HTTP API, and was not allowed to.
+    ActDenied {
+        /// What for.
+        action: &'static str,
+    },
+    /// An observer panicked, in an event of which the others have heard. It is told of to the others.
+    ObserverPanicked,
     /// What the history counts of some tasks, over all instances and their lives. Told again every
     /// few seconds while there is a history.
     Counted {

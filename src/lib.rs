@@ -82,7 +82,7 @@ pub use lock::{
 #[cfg(feature = "redis")]
 pub use lock::{RedisLock, RedisLockBuilder};
 #[cfg(feature = "metrics")]
-pub use metrics::Metrics;
+pub use metrics::{Histograms, Metrics};
 pub use schedule::{DstPolicy, Lint, Schedule, SpecError, SpecErrorKind};
 #[cfg(feature = "dynamic")]
 pub use scheduler::KindSnapshot;

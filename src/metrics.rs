@@ -2,6 +2,7 @@
 
 mod families;
 mod fleet;
+mod histograms;
 mod numbers;
 mod table;
 mod task_metric;
@@ -15,11 +16,14 @@ use prometheus::{Registry, TextEncoder};
 use crate::control::{Answer, AuditResult};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, LockOperation, LockResults, Observer, Outcome};
+use crate::lock::Severity;
 use crate::time::{Clock, SystemClock};
 
 use families::{Families, seconds};
 use numbers::Bounds;
 use tasks::Tasks;
+
+pub use histograms::Histograms;
 
 /// Keeps metrics of one scheduler, for Prometheus.
 ///
@@ -107,10 +111,25 @@ impl Metrics {
         self
     }
 
+    /// Whether the histograms of tasks have buckets. Default: [`Histograms::Classic`]. To be set before
+    /// tasks are registered; it is about all clones.
+    ///
+    /// ```
+    /// use tasklock::{Histograms, Metrics};
+    /// let metrics = Metrics::new()?.with_histograms(Histograms::Off);
+    /// # Ok::<(), tasklock::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_histograms(self, histograms: Histograms) -> Self {
+        self.inner.tasks.say(histograms);
+        self
+    }
+
     /// The upper bounds of the buckets of `task_duration_seconds`, in seconds. Default: from 10 ms to
     /// 4 h. To be set before tasks are registered; it is about all clones.
     ///
-    /// A bucket is a series of each task. None at all leaves the sum and the count.
+    /// A bucket is a series of each task. None at all leaves the one of all values, the sum and the count;
+    /// under [`Histograms::Off`] there is none anyway.
     ///
     /// ```
     /// let metrics = tasklock::Metrics::new()?.with_duration_buckets(&[1.0, 60.0, 3600.0])?;
@@ -226,10 +245,17 @@ impl Observer for Metrics {
                 timezone,
                 overlap,
                 next_fire,
-                ..
-            } => inner
-                .tasks
-                .register(task, spec, *timezone, *overlap, *next_fire),
+                lints,
+            } => {
+                let tasks = &inner.tasks;
+                if !tasks.register(task, spec, *timezone, *overlap, *next_fire) {
+                    inner.families.folded.inc();
+                }
+                for lint in lints.iter() {
+                    inner.families.lint(lint.as_str(), 1);
+                }
+            }
+            Event::TasksCollide { .. } => inner.families.lint(families::COLLISION, 1),
             Event::TaskUnregistered { task } => inner.tasks.unregister(task),
             Event::SpecDiffers { task, .. } => inner.tasks.count(task, |n| n.spec_conflicts += 1),
             Event::SchedulerStarted { .. } => inner.families.scheduler_running.set(1),
@@ -266,6 +292,17 @@ impl Observer for Metrics {
                 inner.families.lock_took(*operation, *took);
             }
             Event::ClockOffset { offset } => inner.families.clock_skew.set(offset.seconds()),
+            Event::StoreDiagnosed { diagnosis } => {
+                let count = |severity: Severity| {
+                    let findings = diagnosis.findings().iter();
+                    let count = findings.filter(|f| f.severity == severity).count();
+                    i64::try_from(count).unwrap_or(i64::MAX)
+                };
+                let (warnings, errors) = (count(Severity::Warning), count(Severity::Error));
+                inner.families.found(warnings, errors);
+            }
+            Event::ActDenied { .. } => inner.families.admin_denied.inc(),
+            Event::ObserverPanicked => inner.families.observer_panics.inc(),
             Event::StoreChanged => inner.families.store_changes.inc(),
             Event::ClockStepped { .. } => inner.families.clock_steps.inc(),
             Event::TimerStalled { .. } => inner.families.timer_stalls.inc(),
@@ -313,7 +350,6 @@ impl Observer for Metrics {
             | Event::RunAbandoned { .. }
             | Event::StoreDown { .. }
             | Event::StoreUp { .. }
-            | Event::StoreDiagnosed { .. }
             | Event::TaskDrifts { .. }
             | Event::InstanceDrained { .. }
             | Event::FleetStoreUp { .. } => {}

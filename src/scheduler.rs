@@ -6,6 +6,7 @@ mod attempt;
 mod builder;
 mod claiming;
 mod counting;
+mod crowd;
 mod driven;
 mod engine;
 mod firing;

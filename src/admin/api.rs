@@ -31,6 +31,7 @@ use crate::admin::door::{self, Arrival};
 use crate::admin::problem::Problem;
 use crate::admin::reply::Reply;
 use crate::admin::state::AdminState;
+use crate::event::Event;
 
 #[cfg(feature = "cli")]
 pub(crate) use openapi::openapi;
@@ -132,6 +133,8 @@ async fn answer(route: &Route, call: Call) -> Response {
             actor = call.visitor.actor(), request_id = &*call.arrival.request_id,
             addr = call.arrival.address.map(tracing::field::display),
             "Somebody was not allowed to act");
+        let denied = Event::ActDenied { action: route.id };
+        call.state.handle.engine().announce(&denied);
         return door::problem(problem);
     }
     let (headers, wants_page) = (call.headers.clone(), call.wants_page);

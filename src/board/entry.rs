@@ -62,8 +62,8 @@ impl Entry {
         let counters = seen.counters.cloned().unwrap_or_default();
         let is_quiet = pause.is_some() || !facts.is_enabled;
         // A pause that has ended gives it time to succeed.
-        let resumed = rules.ended_pause_of(name.as_str(), now);
-        let since = counters.last_success.or(counters.known_since).max(resumed);
+        let excused = rules.excused_until(name.as_str(), now);
+        let since = counters.expected_since().max(excused);
         let deadline = plan
             .as_ref()
             .zip(since)

@@ -107,7 +107,7 @@ impl Instance {
             version: line(&instance.version),
             started_at: instance.started.into(),
             said_at: instance.said.into(),
-            running: instance.running.len(),
+            running: instance.running.len() + instance.runs_left_out(),
             limit: instance.limit,
             tasks: instance.task_count,
             clock_skew_s: instance.clock_offset_ms.map(|ms| ms as f64 / 1e3),

@@ -100,6 +100,7 @@ mod tests {
             said: chrono::DateTime::UNIX_EPOCH,
             limit: None,
             running: Vec::new(),
+            run_count: None,
             tasks: tasks.iter().map(fact).collect(),
             task_count: tasks.len(),
             clock_offset_ms: None,

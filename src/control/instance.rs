@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::control::shelf::{ms, text, text_option};
+use crate::control::shelf::{encode_fitting, ms, text, text_option};
+use crate::error::Result;
 use crate::task::{Policy, RunId, TaskName};
 
 /// So many tasks of an instance are in its record at most.
@@ -37,10 +38,14 @@ pub struct Instance {
     /// How many runs may go on there at once, if that is limited.
     #[serde(default)]
     pub limit: Option<u32>,
-    /// The runs that go on there: 1 000 at most.
+    /// The runs that go on there: 1 000 at most, see [`runs_left_out`](Self::runs_left_out).
     #[serde(default)]
     pub running: Vec<RunningRun>,
-    /// The tasks that are registered there: 500 at most.
+    /// How many go on there, if the instance says so.
+    #[serde(default)]
+    pub run_count: Option<usize>,
+    /// The tasks that are registered there: 500 at most, and fewer if their texts are so long that the
+    /// record would have no room for them; see [`tasks_left_out`](Self::tasks_left_out).
     #[serde(default)]
     pub tasks: Vec<TaskFacts>,
     /// How many tasks are registered there.
@@ -117,6 +122,23 @@ impl Instance {
         (now - self.said).to_std().unwrap_or_default()
     }
 
+    /// How many tasks are registered there of which its record has no room to say more.
+    pub fn tasks_left_out(&self) -> usize {
+        self.task_count.saturating_sub(self.tasks.len())
+    }
+
+    /// How many runs go on there of which its record has no room to say more.
+    pub fn runs_left_out(&self) -> usize {
+        let count = self.run_count.unwrap_or_default();
+        count.saturating_sub(self.running.len())
+    }
+
+    /// Its record, with as many of its tasks as there is room for.
+    pub(crate) fn to_text(self) -> Result<String> {
+        let take = |this: &mut Self| std::mem::take(&mut this.tasks);
+        encode_fitting(self, take, |this, tasks| this.tasks = tasks)
+    }
+
     /// Whether a task is registered there, as far as its record has room to say.
     pub fn has_task(&self, name: &str) -> bool {
         self.tasks.iter().any(|task| task.name.as_str() == name)
@@ -141,7 +163,7 @@ impl Instance {
 }
 
 /// Settings that this version knows. Those of a later one are no reason to pass over the record.
-fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+fn known<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Policy>, D::Error> {
     let value = Option::<serde_json::Value>::deserialize(from)?;
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }

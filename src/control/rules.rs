@@ -332,12 +332,13 @@ impl Rules {
         own.or_else(|| self.all.as_ref().filter(holds))
     }
 
-    /// When the last pause of `task` has ended, its own or that of all, as far as that is kept.
-    #[cfg(any(feature = "admin", feature = "cli"))]
-    pub(crate) fn ended_pause_of(&self, task: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// Until when `task` was paused last, by itself or with all, or had another schedule, as far as that
+    /// is kept: nothing was expected of it before by the one that it has.
+    pub(crate) fn excused_until(&self, task: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let pauses = self.pauses.get(task).into_iter().chain(&self.all);
-        let ends = pauses.map(|pause| pause.until).filter(|end| *end <= now);
-        ends.max()
+        let ends = pauses.map(|pause| pause.until);
+        let ends = ends.chain(self.overrides.get(task).map(|(other, _)| other.until));
+        ends.filter(|end| *end <= now).max()
     }
 
     /// Which fire times of `task` are skipped.

@@ -41,10 +41,7 @@ struct OnlyForm {
 }
 
 pub(crate) fn encode<T: Serialize>(body: &T) -> Result<String> {
-    let text = serde_json::to_string(&Form { v: FORM, body }).map_err(|e| {
-        let text = "a record of the fleet's control could not be written";
-        Error::new(ErrorKind::InvalidConfig, text).with_source(e)
-    })?;
+    let text = text_of(&Form { v: FORM, body })?;
     if text.len() > LONGEST {
         let text = format!(
             "a record of {} bytes is too long: {LONGEST} at most",
@@ -53,6 +50,42 @@ pub(crate) fn encode<T: Serialize>(body: &T) -> Result<String> {
         return Err(Error::new(ErrorKind::InvalidConfig, text));
     }
     Ok(text)
+}
+
+/// The same of what may be too long, with as many of its parts as there is room for, the first ones.
+/// `take` takes them out of it, `put` puts in those that fit.
+pub(crate) fn encode_fitting<T: Serialize, P: Serialize>(
+    mut body: T,
+    take: impl FnOnce(&mut T) -> Vec<P>,
+    put: impl FnOnce(&mut T, Vec<P>),
+) -> Result<String> {
+    let whole = text_of(&Form {
+        v: FORM,
+        body: &body,
+    })?;
+    if whole.len() <= LONGEST {
+        return Ok(whole);
+    }
+    let mut parts = take(&mut body);
+    let mut room = LONGEST.saturating_sub(encode(&body)?.len());
+    let mut fit = 0;
+    for part in &parts {
+        // And a comma.
+        let Some(left) = room.checked_sub(text_of(part)?.len() + 1) else {
+            break;
+        };
+        (room, fit) = (left, fit + 1);
+    }
+    parts.truncate(fit);
+    put(&mut body, parts);
+    encode(&body)
+}
+
+fn text_of(body: &impl Serialize) -> Result<String> {
+    serde_json::to_string(body).map_err(|e| {
+        let text = "a record of the fleet's control could not be written";
+        Error::new(ErrorKind::InvalidConfig, text).with_source(e)
+    })
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Malformed> {

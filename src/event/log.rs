@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 use crate::event::{Decision, Event, Ignored, Observer, Outcome, RunFacts};
 use crate::lock::{ClockOffset, Severity};
 use crate::schedule::Lint;
-use crate::task::Shard;
+use crate::task::{Shard, TaskName};
 
 /// Writes a log line for each event that somebody may look for.
 #[derive(Debug)]
@@ -104,6 +104,13 @@ impl Observer for LogObserver {
                     }
                 }
             }
+            Event::TasksCollide { at, count, tasks } => {
+                let named: Vec<&str> = tasks.iter().map(TaskName::as_str).collect();
+                warn!(target: "tasklock", event = "task.lint", task = named.join(", "),
+                    lint = "collision", count, at = at.to_rfc3339(),
+                    detail = "Policy::spread starts them one after the other",
+                    "Many tasks are due in the same second");
+            }
             Event::TaskUnregistered { task } => {
                 self.without_kind().remove(task.as_str());
                 info!(target: "tasklock", event = "task.unregistered", name = %task,
@@ -168,6 +175,11 @@ impl Observer for LogObserver {
                     Decision::Limited if self.without_kind().contains(task.as_str()) => {
                         debug!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
                             decision = decision.as_str(), "Task firing left to other instances");
+                    }
+                    // Somebody wants it so.
+                    Decision::Paused if holder.is_some() => {
+                        debug!(target: "tasklock", event = "fire.skipped", task = %task, due, count,
+                            decision = decision.as_str(), holder, "Task firing skipped");
                     }
                     Decision::Misfired
                     | Decision::StoreDown
@@ -297,7 +309,7 @@ impl Observer for LogObserver {
             }
             Event::InstanceLost { instance } => {
                 warn!(target: "tasklock", event = "instance.lost", other = %instance.id,
-                    host = %instance.host, running = instance.running.len(),
+                    host = %instance.host, version = %instance.version, running = instance.running.len(),
                     "Instance of the fleet is not heard of any more");
             }
             Event::TaskDrifts { drift } => {
@@ -355,6 +367,9 @@ impl Observer for LogObserver {
             | Event::Counted { .. }
             | Event::HistoryDropped { .. }
             | Event::StoreFailed { .. }
+            // Whoever has refused it, or has caught it, has told.
+            | Event::ActDenied { .. }
+            | Event::ObserverPanicked
             // Whoever writes the audit trail has told.
             | Event::ActAsked { .. }
             | Event::FleetSeen { .. }

@@ -26,17 +26,33 @@ impl Observers {
     }
 
     pub(crate) fn announce(&self, event: &Event) {
-        for observer in self.list.iter() {
-            let call = catch_unwind(AssertUnwindSafe(|| observer.on_event(event)));
-            if call.is_err() && !self.has_panicked.swap(true, Ordering::Relaxed) {
-                tracing::error!(
-                    target: "tasklock",
-                    event = "observer.panicked",
-                    "An observer panicked; its other panics are not reported",
-                );
+        for (number, observer) in self.list.iter().enumerate() {
+            if !tell(&**observer, event) {
+                self.note_panic(number);
             }
         }
     }
+
+    #[cold]
+    fn note_panic(&self, panicked: usize) {
+        if !self.has_panicked.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                target: "tasklock",
+                event = "observer.panicked",
+                "An observer panicked; its other panics are not reported",
+            );
+        }
+        let others = self.list.iter().enumerate();
+        for (_, other) in others.filter(|(number, _)| *number != panicked) {
+            // One that panics at this too is not told of again.
+            tell(&**other, &Event::ObserverPanicked);
+        }
+    }
+}
+
+/// Whether an observer has taken note of an event without a panic.
+fn tell(observer: &dyn Observer, event: &Event) -> bool {
+    catch_unwind(AssertUnwindSafe(|| observer.on_event(event))).is_ok()
 }
 
 impl fmt::Debug for Observers {

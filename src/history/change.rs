@@ -44,6 +44,14 @@ pub enum HistoryWrite {
         /// Since when.
         at: DateTime<Utc>,
     },
+    /// Nothing is expected of a task before this instant, later ones counting: until then it was paused,
+    /// or had another schedule.
+    Excused {
+        /// The task.
+        task: TaskName,
+        /// Until when.
+        until: DateTime<Utc>,
+    },
     /// An instance lives.
     Alive {
         /// Its id.
@@ -61,7 +69,9 @@ impl HistoryWrite {
                 200 + lines.iter().map(LogLine::weight).sum::<usize>()
             }
             HistoryWrite::Status { .. } => 500,
-            HistoryWrite::Seen { .. } | HistoryWrite::Alive { .. } => 200,
+            HistoryWrite::Seen { .. }
+            | HistoryWrite::Excused { .. }
+            | HistoryWrite::Alive { .. } => 200,
         }
     }
 }

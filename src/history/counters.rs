@@ -14,6 +14,9 @@ use crate::task::{RunId, TaskName};
 pub struct Counters {
     /// Since when the task is known.
     pub known_since: Option<DateTime<Utc>>,
+    /// Until when nothing was expected of it, as far as somebody has seen to: its last pause ended then,
+    /// or it got the schedule that it has.
+    pub excused_until: Option<DateTime<Utc>>,
     /// The start of its last run.
     pub last_start: Option<DateTime<Utc>>,
     /// The end of its last run that succeeded.
@@ -58,6 +61,22 @@ pub(crate) fn is_failure(outcome: Outcome) -> bool {
 }
 
 impl Counters {
+    /// Those of a task that is known from now on.
+    pub(crate) fn known(now: DateTime<Utc>) -> Self {
+        Self {
+            known_since: Some(now),
+            ..Self::default()
+        }
+    }
+
+    /// Since when a success is waited for: the last one, or since the task is known, or since the last
+    /// instant before which nothing was expected of it.
+    pub(crate) fn expected_since(&self) -> Option<DateTime<Utc>> {
+        self.last_success
+            .or(self.known_since)
+            .max(self.excused_until)
+    }
+
     /// A run is known to have started.
     pub(crate) fn note_start(&mut self, run: &RunRecord) {
         self.known_since = self.known_since.or(Some(run.started));

@@ -246,6 +246,10 @@ impl History for MemoryHistory {
                     let counters = kept.counters.entry(task.clone()).or_default();
                     counters.known_since.get_or_insert(*at);
                 }
+                HistoryWrite::Excused { task, until } => {
+                    let counters = kept.counters.entry(task.clone()).or_default();
+                    counters.excused_until = counters.excused_until.max(Some(*until));
+                }
                 HistoryWrite::Alive { instance } => {
                     kept.alive.insert(instance.clone(), now);
                 }

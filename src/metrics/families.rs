@@ -29,6 +29,10 @@ pub(super) const DONE: &str = "done";
 pub(super) const REFUSED: &str = "refused";
 pub(super) const NOT_TAKEN: &str = "not_taken";
 
+/// What is warned of in schedules: by [`Lint`](crate::schedule::Lint), and what is found at the start.
+const LINTS: [&str; 5] = ["never_fires", "past", "dst_gap", "dst_overlap", COLLISION];
+pub(super) const COLLISION: &str = "collision";
+
 /// Seconds since the epoch.
 pub(super) fn seconds(at: DateTime<Utc>) -> f64 {
     at.timestamp_micros() as f64 / 1e6
@@ -48,6 +52,11 @@ pub(super) struct Families {
     store_errors: IntCounterVec,
     admin_actions: IntCounterVec,
     fleet_events: IntCounterVec,
+    lints: IntCounterVec,
+    findings: IntGaugeVec,
+    pub(super) folded: IntCounter,
+    pub(super) admin_denied: IntCounter,
+    pub(super) observer_panics: IntCounter,
 }
 
 impl Families {
@@ -81,15 +90,14 @@ impl Families {
             clock_skew: to
                 .gauges(&table::CLOCK_SKEW)?
                 .with_label_values::<&str>(&[]),
-            store_changes: to
-                .counters(&table::STORE_CHANGES)?
-                .with_label_values::<&str>(&[]),
-            clock_steps: to
-                .counters(&table::CLOCK_STEPS)?
-                .with_label_values::<&str>(&[]),
-            timer_stalls: to
-                .counters(&table::TIMER_STALLS)?
-                .with_label_values::<&str>(&[]),
+            store_changes: to.counter(&table::STORE_CHANGES)?,
+            clock_steps: to.counter(&table::CLOCK_STEPS)?,
+            timer_stalls: to.counter(&table::TIMER_STALLS)?,
+            folded: to.counter(&table::FOLDED)?,
+            admin_denied: to.counter(&table::ADMIN_DENIED)?,
+            observer_panics: to.counter(&table::OBSERVER_PANICS)?,
+            lints: to.counters(&table::LINTS)?,
+            findings: to.int_gauges(&table::LOCK_FINDINGS)?,
             history_dropped: to.counters(&table::HISTORY_DROPPED)?,
             store_errors: to.counters(&table::STORE_ERRORS)?,
             admin_actions: to.counters(&table::ADMIN_ACTIONS)?,
@@ -108,6 +116,10 @@ impl Families {
         for event in fleet::EVENTS {
             families.fleet_event(event, 0);
         }
+        for lint in LINTS {
+            families.lint(lint, 0);
+        }
+        families.found(0, 0);
         for kind in RecordKind::ALL {
             families.history_dropped(*kind, 0);
         }
@@ -143,6 +155,17 @@ impl Families {
             .inc_by(count);
     }
 
+    pub(super) fn lint(&self, lint: &str, count: u64) {
+        self.lints.with_label_values(&[lint]).inc_by(count);
+    }
+
+    /// So many warnings and errors of the last diagnosis.
+    pub(super) fn found(&self, warnings: i64, errors: i64) {
+        for (severity, count) in [("warning", warnings), ("error", errors)] {
+            self.findings.with_label_values(&[severity]).set(count);
+        }
+    }
+
     pub(super) fn acted(&self, action: &str, result: &str, count: u64) {
         self.admin_actions
             .with_label_values(&[action, result])
@@ -167,6 +190,12 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
+    /// One without labels.
+    fn counter(&mut self, metric: &Metric) -> Result<IntCounter> {
+        let counters = self.counters(metric)?;
+        Ok(counters.with_label_values::<&str>(&[]))
+    }
+
     fn counters(&mut self, metric: &Metric) -> Result<IntCounterVec> {
         let opts = Opts::new(metric.name, metric.help);
         self.add(metric, IntCounterVec::new(opts, metric.labels))

@@ -76,6 +76,17 @@ impl Default for Bounds {
     }
 }
 
+impl Bounds {
+    pub(super) fn none() -> Self {
+        let none: Arc<[f64]> = Arc::default();
+        let (duration, start_delay) = (none.clone(), none);
+        Self {
+            duration,
+            start_delay,
+        }
+    }
+}
+
 /// A histogram.
 #[derive(Debug)]
 pub(super) struct Observed {

@@ -79,15 +79,23 @@ table! {
         "Shared: 1 if the task's schedule or policy is not the same on all instances";
     INFO: "task_info", [TASK, "schedule", "timezone", "overlap"],
         "Local: what the task was registered with; always 1";
+    LINTS: "task_lints_total", ["lint"],
+        "Local: what this instance has warned of in schedules, by what it was";
+    FOLDED: "task_metrics_folded_total", [],
+        "Local: registrations of tasks that have no series of their own, as there are too many";
     LOCK_OPERATIONS: "task_lock_operations_total", ["operation", "result"],
         "Local: claims, renewals and releases that this instance asked the lock for, by what it answered";
     LOCK_DURATION: "task_lock_operation_duration_seconds", ["operation"],
         "Local: time that the lock took to answer one request of this instance, be it about one task or many",
         [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+    LOCK_FINDINGS: "task_lock_store_findings", ["severity"],
+        "Local: what this instance found wrong with the lock's store when it started";
     STORE_ERRORS: "task_store_errors_total", ["operation"],
         "Local: requests of this instance to the stores of its fleet, its stored tasks and its history that failed";
     ADMIN_ACTIONS: "task_admin_actions_total", ["action", "result"],
         "Local: what people asked for by this instance, and what became of it there";
+    ADMIN_DENIED: "task_admin_denied_total", [],
+        "Local: requests to the page of this instance and its API that were not allowed";
     SCHEDULER_RUNNING: "task_scheduler_running", [],
         "Local: 1 if the scheduler fires, 0 if it has not started, drains or has stopped";
     LAST_WAKE: "task_scheduler_last_wake_timestamp_seconds", [],
@@ -106,6 +114,8 @@ table! {
         "Shared: instances of the fleet that were heard of lately, this one among them";
     FLEET_EVENTS: "task_fleet_events_total", ["event"],
         "Local: what this instance has noticed of its fleet, by what it was";
+    OBSERVER_PANICS: "task_observer_panics_total", [],
+        "Local: how often an observer of this instance's scheduler has panicked";
     BUILD_INFO: "tasklock_build_info", ["version"],
         "Local: the version of tasklock; always 1";
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Sample, MetricFamily, MetricType,
+    Summary,
 };
 
 use crate::event::{Decision, Outcome};
@@ -146,7 +147,10 @@ impl TaskMetric {
             }
             Read::Histogram(read) => {
                 let mut sample = Sample::from_label(vec![of_task()]);
-                sample.set_histogram(histogram(read(numbers)));
+                match self.tasks.has_buckets() {
+                    true => sample.set_histogram(histogram(read(numbers))),
+                    false => sample.set_summary(summary(read(numbers))),
+                }
                 to.push(sample);
             }
             Read::Info => to.extend(numbers.info.as_ref().map(|info| {
@@ -180,7 +184,8 @@ impl Collector for TaskMetric {
             Read::Gauge(_) | Read::Shared(_) | Read::Fresh(_) | Read::Drift | Read::Info => {
                 MetricType::GAUGE
             }
-            Read::Histogram(_) => MetricType::HISTOGRAM,
+            Read::Histogram(_) if self.tasks.has_buckets() => MetricType::HISTOGRAM,
+            Read::Histogram(_) => MetricType::SUMMARY,
         });
         family.set_metric(samples);
         vec![family]
@@ -225,4 +230,13 @@ fn histogram(observed: &Observed) -> Histogram {
     histogram.set_sample_sum(sum);
     histogram.set_sample_count(count);
     histogram
+}
+
+/// The same without its buckets.
+fn summary(observed: &Observed) -> Summary {
+    let (sum, count) = observed.total();
+    let mut summary = Summary::default();
+    summary.set_sample_sum(sum);
+    summary.set_sample_count(count);
+    summary
 }

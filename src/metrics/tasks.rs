@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 use tracing::warn;
 
 use crate::history::TaskCounters;
+use crate::metrics::Histograms;
 use crate::metrics::fleet::Fleet;
 use crate::metrics::numbers::{Bounds, Info, Numbers};
 use crate::task::{Overlap, TaskName};
@@ -39,6 +40,7 @@ pub(super) struct Tasks {
     /// There from the first task on that is folded.
     other: OnceLock<Series>,
     has_warned: AtomicBool,
+    has_buckets: AtomicBool,
     clock: Arc<dyn Clock>,
     pub(super) fleet: Fleet,
 }
@@ -62,6 +64,7 @@ impl Tasks {
             own: RwLock::default(),
             other: OnceLock::new(),
             has_warned: AtomicBool::new(false),
+            has_buckets: AtomicBool::new(true),
             clock,
             fleet: Fleet::default(),
         }
@@ -69,6 +72,16 @@ impl Tasks {
 
     pub(super) fn limit(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    pub(super) fn say(&self, histograms: Histograms) {
+        let has_buckets = histograms == Histograms::Classic;
+        self.has_buckets.store(has_buckets, Ordering::Relaxed);
+    }
+
+    /// Whether histograms are told with their buckets.
+    pub(super) fn has_buckets(&self) -> bool {
+        self.has_buckets.load(Ordering::Relaxed)
     }
 
     /// Sets the bounds of the series that are made from now on.
@@ -81,6 +94,15 @@ impl Tasks {
         self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those of the series that are made now: none if nobody is told.
+    fn bounds_kept(&self) -> Bounds {
+        match self.has_buckets() {
+            true => self.bounds().clone(),
+            false => Bounds::none(),
+        }
+    }
+
+    /// Whether it has series of its own.
     pub(super) fn register(
         &self,
         task: &TaskName,
@@ -88,7 +110,7 @@ impl Tasks {
         timezone: Tz,
         overlap: Overlap,
         next_fire: Option<DateTime<Utc>>,
-    ) {
+    ) -> bool {
         let info = Info {
             spec: spec.clone(),
             timezone,
@@ -99,7 +121,8 @@ impl Tasks {
                 numbers.set_next_fire(next_fire);
                 numbers.info = Some(info);
             }
-        });
+            is_own
+        })
     }
 
     pub(super) fn set_next_fire(&self, task: &TaskName, at: Option<DateTime<Utc>>) {
@@ -142,7 +165,7 @@ impl Tasks {
 
     /// Changes the numbers of a task; those of all that are folded if it has none of its own. They are
     /// made at its registration, or at its first event if that was quicker.
-    fn change(&self, task: &TaskName, change: impl FnOnce(&mut Numbers, bool)) {
+    fn change<T>(&self, task: &TaskName, change: impl FnOnce(&mut Numbers, bool) -> T) -> T {
         let own = self.own();
         if let Some(series) = own.get(task) {
             return change(&mut series.numbers(), true);
@@ -156,15 +179,17 @@ impl Tasks {
             if own.len() < most || own.contains_key(task) {
                 let series = own
                     .entry(task.clone())
-                    .or_insert_with(|| Series::within(&self.bounds()));
+                    .or_insert_with(|| Series::within(&self.bounds_kept()));
                 return change(&mut series.numbers(), true);
             }
         }
         if *task != OTHER {
             self.warn(task, most);
         }
-        let other = self.other.get_or_init(|| Series::within(&self.bounds()));
-        change(&mut other.numbers(), false);
+        let other = self
+            .other
+            .get_or_init(|| Series::within(&self.bounds_kept()));
+        change(&mut other.numbers(), false)
     }
 
     fn warn(&self, task: &TaskName, limit: usize) {

@@ -17,7 +17,7 @@ use crate::schedule::DstPolicy;
 use crate::scheduler::Scheduler;
 use crate::scheduler::alarm::TimerEngine;
 use crate::scheduler::engine::Engine;
-use crate::scheduler::trace::TraceId;
+use crate::scheduler::trace::{TraceId, TraceSample};
 use crate::time::{Clock, SystemClock};
 
 /// Less than the second by which locks let claims be early, for clocks that differ.
@@ -44,6 +44,7 @@ pub struct SchedulerBuilder {
     clock: Arc<dyn Clock>,
     engine: TimerEngine,
     trace_id: TraceId,
+    trace_sample: f64,
 }
 
 /// What `build` has checked.
@@ -70,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) engine: TimerEngine,
     /// Which trace a run belongs to.
     pub(crate) trace_id: TraceId,
+    /// Of how many of the runs of frequent tasks the traces are wanted.
+    pub(crate) trace_sample: TraceSample,
 }
 
 impl SchedulerBuilder {
@@ -93,6 +96,7 @@ impl SchedulerBuilder {
             clock: Arc::new(SystemClock),
             engine: TimerEngine::default(),
             trace_id: TraceId::default(),
+            trace_sample: 1.0,
         }
     }
 
@@ -253,6 +257,19 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Of which share of the runs of frequent tasks the traces are wanted, from 0 to 1; frequent are those
+    /// whose next fire time comes in less than a minute. Default: 1, of all.
+    ///
+    /// The span of a run that is not chosen has the field `sampling.priority`, 0: whoever collects spans
+    /// drops it by that, with all within it ([how](https://docs.rs/crate/tasklock/latest/source/docs/operations.md#sampling)).
+    /// The choice follows from the run's id, so that it is the same for whoever asks. It is made before the
+    /// run, whatever becomes of it: one that fails without a trace is in the log, the metrics and the
+    /// [history](Self::history). Runs that somebody asked for are always chosen.
+    pub fn trace_sample(mut self, share: f64) -> Self {
+        self.trace_sample = share;
+        self
+    }
+
     /// The scheduler, not yet started.
     ///
     /// # Errors
@@ -284,6 +301,12 @@ impl SchedulerBuilder {
                 self.lead
             ));
         }
+        let Some(trace_sample) = TraceSample::of(self.trace_sample) else {
+            return refuse(format!(
+                "trace_sample is {}: give it a share from 0 to 1",
+                self.trace_sample
+            ));
+        };
         if self.max_concurrent == Some(0) {
             return refuse(
                 "max_concurrent is 0, so that nothing would run: give it at least 1".to_owned(),
@@ -345,6 +368,7 @@ impl SchedulerBuilder {
             clock: self.clock,
             engine: self.engine,
             trace_id: self.trace_id,
+            trace_sample,
         };
         Ok(Scheduler {
             engine: Engine::new(settings, random),

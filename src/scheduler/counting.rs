@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::control::{Overridden, Rules, upcoming};
 use crate::error::Result;
 use crate::event::{Event, StoreOperation};
-use crate::history::{Counters, History, HistoryWrite, TaskCounters, success_deadline};
-use crate::schedule::Schedule;
+use crate::history::{Counters, History, HistoryWrite, TaskCounters};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::task::TaskName;
@@ -29,11 +29,12 @@ pub(crate) fn begin(engine: &Arc<Engine>) {
     };
     tokio::spawn(writer.clone().run(engine.settings.lock.clone()));
     let engine = engine.clone();
+    let begun = engine.settings.clock.now();
     tokio::spawn(async move {
         let mut first = 0;
         while !engine.quiet.is_cancelled() {
             // What cannot be read now can be read later; metrics leave out what is old.
-            let looked = look(&engine, &*writer.history, &mut first);
+            let looked = look(&engine, &*writer.history, begun, &mut first);
             if !matches!(tokio::time::timeout(LIMIT, looked).await, Ok(Ok(()))) {
                 engine.announce(&Event::StoreFailed {
                     operation: StoreOperation::HistoryRead,
@@ -48,7 +49,12 @@ pub(crate) fn begin(engine: &Arc<Engine>) {
 }
 
 /// Reads what is counted of the tasks that have their turn, and announces it.
-async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Result<()> {
+async fn look(
+    engine: &Engine,
+    history: &dyn History,
+    begun: DateTime<Utc>,
+    first: &mut usize,
+) -> Result<()> {
     let mut entries = engine.registry.all();
     entries.retain(|entry| entry.is_first());
     if *first >= entries.len() {
@@ -68,26 +74,31 @@ async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Resu
     let failed_too_often = paused_by_failures(engine, &turn).await?;
     let now = engine.settings.clock.now();
     let rules = engine.steering.rules();
-    let seen: Vec<HistoryWrite> = names
-        .iter()
-        .zip(&counters)
-        .filter(|(_, counters)| counters.is_none())
-        .map(|(task, _)| HistoryWrite::Seen {
-            task: task.clone(),
-            at: now,
-        })
-        .collect();
+    let grace = engine.settings.success_grace;
+    let mut writes = Vec::new();
     let tasks: Vec<TaskCounters> = turn
         .iter()
         .zip(counters)
         .map(|(entry, counters)| {
-            let counters = counters.unwrap_or_default();
-            let other = engine.steering.overridden(entry);
-            let other = other.filter(|other| other.from <= now && now < other.until);
-            let schedule = other.map_or_else(|| (*entry.schedule).clone(), |other| other.schedule);
+            let task = entry.name.clone();
+            let mut counters = counters.unwrap_or_else(|| {
+                let seen = task.clone();
+                writes.push(HistoryWrite::Seen {
+                    task: seen,
+                    at: now,
+                });
+                Counters::known(now)
+            });
+            let excused = excused_until(entry, &rules, begun, now);
+            if let Some(until) = excused.filter(|_| excused > counters.expected_since()) {
+                // Rules are forgotten an hour after they have ended; a weekly task has to be excused for
+                // longer.
+                counters.excused_until = excused;
+                writes.push(HistoryWrite::Excused { task, until });
+            }
+            let over = engine.steering.overridden(entry);
             let paused_since = rules.pause_of(entry.name.as_str(), now).map(|p| p.from);
-            let grace = engine.settings.success_grace;
-            let mut counted = counted(entry, &schedule, counters, now, grace);
+            let mut counted = counted(entry, over.as_ref(), counters, now, grace);
             counted.running_since = running.get(&entry.name).copied();
             counted.paused_since = paused_since;
             if paused_since.is_some() {
@@ -103,10 +114,24 @@ async fn look(engine: &Engine, history: &dyn History, first: &mut usize) -> Resu
     engine.announce(&Event::Counted {
         tasks: tasks.into(),
     });
-    if !seen.is_empty() {
-        history.write(&seen).await?;
+    if !writes.is_empty() {
+        history.write(&writes).await?;
     }
     Ok(())
+}
+
+/// Until when nothing was expected of a task, by what is known here: the end of its last pause, or of its
+/// last other schedule; for one that is defined at run time when it was saved while this scheduler ran. A task
+/// of code may be registered late in each life of its process: that excuses nothing.
+fn excused_until(
+    entry: &Entry,
+    rules: &Rules,
+    begun: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let is_new = entry.kind.is_some() && entry.registered > begun;
+    let saved = Some(entry.registered).filter(|_| is_new);
+    rules.excused_until(entry.name.as_str(), now).max(saved)
 }
 
 /// Since when tasks are paused whose runs failed too often in a row: of a task in parts, the first part.
@@ -137,24 +162,32 @@ async fn paused_by_failures(
     Ok(paused)
 }
 
-/// What is counted of a task, and what follows from its schedule.
+/// What is counted of a task, and what follows from its schedule, or from what somebody has put in its
+/// place for a while.
 fn counted(
     entry: &Entry,
-    schedule: &Schedule,
+    over: Option<&Overridden>,
     counters: Counters,
     now: DateTime<Utc>,
     grace: Duration,
 ) -> TaskCounters {
-    let since = counters
-        .last_success
-        .or(counters.known_since)
-        .unwrap_or(now);
-    let next = schedule.next_after(now);
-    let interval = next.and_then(|next| (next - schedule.prev_before(next)?).to_std().ok());
+    let code = &*entry.schedule;
+    let since = counters.expected_since().unwrap_or(now);
+    let due = upcoming(code, over, since, 2).pop();
+    let grace = TimeDelta::from_std(grace).ok();
+    let deadline = due.and_then(|due| due.checked_add_signed(grace?));
+    let next = upcoming(code, over, now, 1).pop();
+    let interval = next.and_then(|next| {
+        let before = match over {
+            Some(over) => over.prev_before(code, next),
+            None => code.prev_before(next),
+        };
+        (next - before?).to_std().ok()
+    });
     TaskCounters {
         task: entry.name.clone(),
-        success_deadline: success_deadline(schedule, since, grace),
-        interval: schedule.delay().or(interval),
+        success_deadline: deadline,
+        interval: code.delay().or(interval),
         running_since: None,
         paused_since: None,
         counters,

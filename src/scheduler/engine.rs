@@ -18,6 +18,7 @@ use crate::scheduler::SchedulerState;
 use crate::scheduler::alarm;
 use crate::scheduler::builder::Settings;
 use crate::scheduler::counting;
+use crate::scheduler::crowd;
 use crate::scheduler::driven::Nudges;
 use crate::scheduler::firing::Gates;
 use crate::scheduler::health::Health;
@@ -247,6 +248,9 @@ impl Engine {
             tasks: this.registry.len(),
             lock: this.settings.lock.describe(),
         });
+        if let Some(collision) = crowd::fullest(&this.registry.all()) {
+            this.announce(&collision);
+        }
         // The renewer outlives the drain: it ends when the last run has ended.
         let renewer = this.renewer.clone();
         let (releases, lock) = (this.releases.clone(), this.lock.clone());

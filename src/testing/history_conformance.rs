@@ -59,6 +59,7 @@ pub async fn history_conformance(subject: &impl HistoryUnderTest) {
         ends::counters_of_many_tasks_come_in_their_order
         ends::counters_outlive_the_runs_that_they_count
         ends::a_task_is_known_since_it_was_first_seen
+        ends::a_task_is_excused_until_the_latest_instant_that_was_said
         ends::runs_of_silent_instances_are_found
         ends::of_two_who_end_a_run_one_does
         ends::the_own_instance_knows_better_than_who_found_a_run_abandoned

@@ -14,7 +14,14 @@ elseif ARGV[1] == 'log' then
   return redis.call('ZRANGEBYSCORE', h .. ':log:' .. ARGV[2], '(' .. ARGV[3], '+inf')
 end
 local found = {}
-for i = 2, #ARGV do
-  found[#found + 1] = redis.call('HGET', h .. ':counters', ARGV[i]) or ''
+local counters = redis.call('HMGET', h .. ':counters', unpack(ARGV, 2))
+local excused = redis.call('HMGET', h .. ':excused', unpack(ARGV, 2))
+for i = 1, #ARGV - 1 do
+  local text = counters[i] or ''
+  if string.match(excused[i] or '', '^%d+$') then
+    if text == '' then text = '0|0|0|0|0||0||0' end
+    text = text .. '|' .. excused[i]
+  end
+  found[i] = text
 end
 return found

@@ -20,7 +20,8 @@ pub(super) fn run(texts: &[String]) -> Option<RunRecord> {
     Some(run)
 }
 
-/// `known|start|success|failure|failures|id|ended|outcome|took`, as `write.lua` writes it.
+/// `known|start|success|failure|failures|id|ended|outcome|took`, as `write.lua` writes it, and
+/// `|excused` if it is, as `read.lua` adds it.
 pub(super) fn counters(text: &str) -> Option<Counters> {
     let parts: Vec<&str> = text.split('|').collect();
     let [
@@ -33,9 +34,15 @@ pub(super) fn counters(text: &str) -> Option<Counters> {
         ended,
         outcome,
         took,
+        excused @ ..,
     ] = parts.as_slice()
     else {
         return None;
+    };
+    let excused_until = match excused {
+        [] => None,
+        [until] => instant(until)?,
+        _ => return None,
     };
     let ended = instant(ended)?;
     let last_run = match (id.parse(), ended) {
@@ -45,6 +52,7 @@ pub(super) fn counters(text: &str) -> Option<Counters> {
     let took = Duration::from_micros(took.parse().ok()?);
     Some(Counters {
         known_since: instant(known)?,
+        excused_until,
         last_start: instant(start)?,
         last_success: instant(success)?,
         last_failure: instant(failure)?,
@@ -74,12 +82,16 @@ mod tests {
         assert_eq!(read.consecutive_failures, 3);
         assert_eq!(read.last_success, None);
         assert_eq!(read.last_duration, Some(Duration::from_micros(7)));
+        assert_eq!(read.excused_until, None);
+        let until = counters(&format!("{good}|5")).unwrap().excused_until;
+        assert_eq!(until, DateTime::from_timestamp_micros(5));
         for bad in [
             "",
             "x",
             "1|2",
             &good.replace('3', "-3"),
             &format!("{good}|"),
+            &format!("{good}|5|6"),
             "9223372036854775807|0|0|0|0||0||0",
         ] {
             assert_eq!(counters(bad), None, "{bad}");

@@ -68,6 +68,9 @@ pub(super) fn write(write: &HistoryWrite, args: &mut Vec<String>) {
         HistoryWrite::Seen { task, at } => {
             args.extend(["saw".to_owned(), task.to_string(), micros(Some(*at))]);
         }
+        HistoryWrite::Excused { task, until } => {
+            args.extend(["exc".to_owned(), task.to_string(), micros(Some(*until))]);
+        }
         HistoryWrite::Alive { instance } => args.extend(["alv".to_owned(), fit(instance)]),
     }
 }

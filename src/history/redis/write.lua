@@ -10,6 +10,7 @@
 --   sta id ttl_ms json
 --   log id task keep_from count {number json}...
 --   saw task us
+--   exc task us
 --   alv instance
 -- Answers how many writes of the kind "end" were done.
 --
@@ -20,6 +21,7 @@
 --   :running:<instance>  sorted set of ids
 --   :alive          sorted set of instances by when they were heard of
 --   :counters       hash, task to known|start|success|failure|failures|id|ended|outcome|took
+--   :excused        hash, task to the microsecond before which nothing is expected of it
 --   :decided:<task> hash, place to lines of json
 --   :logged:<task>  sorted set of ids;  :log:<id>  sorted set of lines by their numbers
 --   :status:<id>    json, which ends by itself
@@ -28,6 +30,8 @@ local most_runs, age, most_logs, most_places =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- Counters of a service that is gone: 400 days.
+local for_good = '34560000000'
 local keep = string.format('%.0f', age + 86400000)
 local call = redis.call
 
@@ -186,6 +190,10 @@ while i <= #ARGV do
       count(ARGV[i], c)
     end
     i = i + 2
+  elseif kind == 'exc' then
+    local before = num(call('HGET', h .. ':excused', ARGV[i]))
+    if before < num(ARGV[i + 1]) then call('HSET', h .. ':excused', ARGV[i], ARGV[i + 1]) end
+    i = i + 2
   elseif kind == 'alv' then
     call('ZADD', h .. ':alive', now, ARGV[i])
     i = i + 1
@@ -195,6 +203,8 @@ while i <= #ARGV do
 end
 call('PEXPIRE', h .. ':runs', keep)
 call('PEXPIRE', h .. ':all', keep)
+call('PEXPIRE', h .. ':counters', for_good)
+call('PEXPIRE', h .. ':excused', for_good)
 -- A few more than were added, so that they become fewer.
 local too_old = call('ZRANGEBYLEX', h .. ':all', '-', '(' .. first_at(now - age), 'LIMIT', 0,
   runs * 2 + 4)

@@ -107,7 +107,14 @@ impl Run {
             faas.cron = %self.entry.spec,
             faas.time = %fire_time.to_rfc3339(),
             service.instance.id = %self.engine.settings.instance,
+            sampling.priority = (!self.is_sampled()).then_some(0_i64),
         )
+    }
+
+    /// Whether its trace is wanted.
+    fn is_sampled(&self) -> bool {
+        let sample = self.engine.settings.trace_sample;
+        sample.wants(&self.facts, &self.entry.schedule)
     }
 
     /// Says in the span of this run, the current one, how it has ended.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::control::{
-    INSTANCES, Instance, MOST_RUNS, MOST_TASKS, RunningRun, TaskFacts, encode, instance_key,
+    INSTANCES, Instance, MOST_RUNS, MOST_TASKS, RunningRun, TaskFacts, instance_key,
 };
 use crate::error::Result;
 use crate::fleet::{FleetStore, Version, Write};
@@ -78,7 +78,7 @@ impl Record {
         }
         let instance = self.instance(engine, follows);
         let is_ready = Some(instance.is_ready());
-        let write = Write::put(INSTANCES, &self.key, encode(&instance)?).lasting(TTL);
+        let write = Write::put(INSTANCES, &self.key, instance.to_text()?).lasting(TTL);
         let write = match self.was_ready == is_ready {
             true => write.quietly(),
             false => write,
@@ -97,7 +97,7 @@ impl Record {
     fn instance(&self, engine: &Engine, follows: Version) -> Instance {
         let settings = &engine.settings;
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let mut running: Vec<RunningRun> = {
+        let (mut running, run_count): (Vec<RunningRun>, usize) = {
             let live = engine.steering.live();
             let runs = live.values().take(MOST_RUNS).map(|live| RunningRun {
                 task: live.facts.task.clone(),
@@ -105,7 +105,7 @@ impl Record {
                 fencing_token: live.facts.fencing_token.get(),
                 started: live.facts.started,
             });
-            runs.collect()
+            (runs.collect(), live.len())
         };
         running.sort_by_key(|run| run.run_id);
         Instance {
@@ -117,6 +117,7 @@ impl Record {
             said: settings.clock.now(),
             limit: settings.max_concurrent,
             running,
+            run_count: Some(run_count),
             tasks: tasks(&engine.registry.first(MOST_TASKS)),
             task_count: engine.registry.len(),
             clock_offset_ms: engine.lock.clock_offset().map(|offset| {

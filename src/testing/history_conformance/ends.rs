@@ -66,6 +66,26 @@ pub(super) async fn a_task_is_known_since_it_was_first_seen(case: &Case<'_>) -> 
     same(case.counters().await?.known_since, Some(case.now))
 }
 
+pub(super) async fn a_task_is_excused_until_the_latest_instant_that_was_said(
+    case: &Case<'_>,
+) -> Outcome {
+    let until = |seconds| case.now + TimeDelta::seconds(seconds);
+    for seconds in [10, 60, 20] {
+        let (task, until) = (case.task.clone(), until(seconds));
+        case.history
+            .write(&[HistoryWrite::Excused { task, until }])
+            .await?;
+    }
+    same(case.counters().await?.excused_until, Some(until(60)))?;
+    same(case.counters().await?.known_since, None)?;
+    // What else is counted is not touched, nor does it touch that.
+    let run = case.started(0);
+    case.write(&case.ended(&run, Ended::Success)).await?;
+    let counters = case.counters().await?;
+    same(counters.excused_until, Some(until(60)))?;
+    same(counters.known_since, Some(run.started))
+}
+
 pub(super) async fn runs_of_silent_instances_are_found(case: &Case<'_>) -> Outcome {
     let run = case.started(0);
     case.write(&run).await?;
