@@ -184,3 +184,43 @@ async fn a_run_whose_instance_is_gone_is_counted_by_one_of_the_others() {
     pass(300.0).await;
     assert_eq!(count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_cut_off_stops_telling_what_may_be_over() {
+    let (clock, lock) = clock_and_lock();
+    let metrics = Metrics::new().unwrap();
+    let history = ScriptedHistory::new(MemoryHistory::with_clock(clock.clone()));
+    let store = SwitchedFleet::away();
+    store.set(Some(MemoryFleet::with_clock(clock.clone())));
+    let (kept, written, followed) = (metrics.clone(), history.clone(), store.clone());
+    let bench = Bench::on(clock, lock, |b| {
+        b.history(written).fleet(followed).metrics(kept)
+    });
+    bench.task("fails", "*/10 * * * * *", |_| async {
+        Err(TaskError::new("no"))
+    });
+    bench.start().await;
+    pass(35.0).await;
+    let falls = [
+        "task_instances 1",
+        "task_schedule_drift{task_name=\"fails\"} 0",
+        "task_consecutive_failures{task_name=\"fails\"} 2",
+        "task_running_since_timestamp_seconds{task_name=\"fails\"} 0",
+        "task_paused{task_name=\"fails\"} 0",
+        "task_paused_since_timestamp_seconds{task_name=\"fails\"} 0",
+    ];
+    let stays = "task_success_deadline_timestamp_seconds{task_name=\"fails\"}";
+    for line in falls {
+        has(&metrics, line);
+    }
+    history.set(Away::Hangs);
+    store.set(None);
+    pass(45.0).await;
+    has(&metrics, falls[2]);
+    pass(30.0).await;
+    for line in falls {
+        is_silent_on(&metrics, line.split(' ').next().unwrap());
+    }
+    let text = metrics.encode().unwrap();
+    assert!(text.contains(stays), "{text}");
+}

@@ -280,3 +280,42 @@ async fn one_that_is_about_to_stop_says_so_at_once() {
     assert!(stopping.await.unwrap().is_clean());
     assert!(fleet.control.instances().await.unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_record_of_an_instance_has_as_many_of_its_tasks_as_there_is_room_for() {
+    let fleet = Fleet::new();
+    let (store, group) = (fleet.store.clone(), "g".repeat(300));
+    let a = Bench::on(fleet.clock.clone(), fleet.lock.clone(), |b| {
+        b.fleet(store).instance_id("a").group(group.as_str(), 1)
+    });
+    let seconds: Vec<String> = (0..60).map(|s| s.to_string()).collect();
+    let spec = format!("{0} {0} * * * *", seconds.join(","));
+    let odd = Duration::from_secs_f64(3_599.123_456_789);
+    for n in 0..500 {
+        // What a task can say at its longest, or nearly so.
+        let policy = Policy::default()
+            .timezone(tasklock::chrono_tz::America::Argentina::ComodRivadavia)
+            .spread(odd)
+            .jitter(odd)
+            .misfire_threshold(odd)
+            .retry(tasklock::Retry::times(10))
+            .pause_after(u32::MAX)
+            .group(group.as_str())
+            .lease_ttl(Duration::from_secs(3_599))
+            .cancel_grace(odd);
+        let name = format!("{}{n:03}", "n".repeat(125));
+        a.task_with(&name, &spec, odd, policy, |_| async { Ok(()) });
+    }
+    a.start().await;
+    pass(1.0).await;
+    let record = fleet.store.get("instances", "a").await.unwrap().unwrap();
+    assert!(record.value.len() <= 512 * 1024, "{}", record.value.len());
+    let [one] = fleet.control.instances().await.unwrap().try_into().unwrap();
+    let one: tasklock::Instance = one;
+    assert_eq!(one.task_count, 500);
+    assert!((100..500).contains(&one.tasks.len()), "{}", one.tasks.len());
+    assert_eq!(one.tasks_left_out(), 500 - one.tasks.len());
+    assert_eq!(one.runs_left_out(), 0);
+    // All the room is used.
+    assert!(record.value.len() > 510 * 1024, "{}", record.value.len());
+}

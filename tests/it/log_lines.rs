@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tasklock::testing::TestClock;
-use tasklock::{MemoryLock, Metrics, Policy, Retry, Scope, TaskError};
+use tasklock::{By, MemoryLock, Metrics, PauseFor, Policy, Retry, Scope, TaskError};
 
+use crate::instances::Fleet;
 use crate::support::lines::Lines;
 use crate::support::{Bench, START, pass};
 
@@ -132,6 +133,101 @@ async fn a_registration_warns_of_a_spec_that_will_not_do_what_it_says() {
     ]);
     let text = lines.text();
     assert_eq!(text.matches("WARN").count(), 2, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_tasks_of_one_second_are_told_of_once_at_the_start() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let bench = Bench::new();
+    let jitter = Policy::default().jitter(Duration::from_secs(60));
+    let spread = Policy::default().spread(Duration::from_secs(3_600));
+    let minute = Duration::from_secs(60);
+    for n in 0..120 {
+        let name = |of: &str| format!("{of}-{n}");
+        // Those that are spread, or are drawn, meet nobody; nor do fewer than a hundred.
+        bench.task_with(
+            &name("spread"),
+            "0 0 3 * * *",
+            minute,
+            spread.clone(),
+            |_| async { Ok(()) },
+        );
+        bench.task_with(
+            &name("drawn"),
+            "0 0 4 * * *",
+            minute,
+            jitter.clone(),
+            |_| async { Ok(()) },
+        );
+        if n < 99 {
+            bench.task(&name("few"), "0 0 1 * * *", |_| async { Ok(()) });
+        }
+    }
+    let silent = Bench::new();
+    silent.task("alone", "* * * * * *", |_| async { Ok(()) });
+    silent.start().await;
+    bench.start().await;
+    assert!(!lines.text().contains("collision"), "{}", lines.text());
+
+    let crowded = Bench::new();
+    for n in 0..120 {
+        crowded.task(&format!("report.{n}"), "0 30 2 * * *", |_| async { Ok(()) });
+    }
+    crowded.start().await;
+    pass(70.0).await;
+    lines.one(&[
+        "WARN",
+        "Many tasks are due in the same second",
+        "event=\"task.lint\"",
+        "task=\"report.0, report.1, report.2\"",
+        "lint=\"collision\"",
+        "count=120",
+        "at=\"2026-11-22T02:30:00+00:00\"",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_paused_is_no_warning_and_what_has_failed_too_often_is() {
+    let lines = Lines::default();
+    let _guard = lines.listen();
+    let fleet = Fleet::new();
+    let bench = fleet.instance("a");
+    bench.task("held", "*/10 * * * * *", |_| async { Ok(()) });
+    let policy = Policy::default().pause_after(1);
+    bench.task_with(
+        "fails",
+        "*/20 * * * * *",
+        Duration::from_secs(5),
+        policy,
+        |_| async { Err(TaskError::new("sold out")) },
+    );
+    let by = By::new("ana", "a test").unwrap();
+    fleet
+        .control
+        .pause(PauseFor::task("held", &by))
+        .await
+        .unwrap();
+    bench.start().await;
+    pass(45.0).await;
+    let skipped = |level: &str, task: &str| {
+        let text = lines.text();
+        let fits = |line: &&str| {
+            line.contains("Task firing skipped") && line.contains(task) && line.contains(level)
+        };
+        text.lines().filter(fits).count()
+    };
+    assert_eq!(
+        (skipped("WARN", "task=held"), skipped("DEBUG", "task=held")),
+        (0, 4)
+    );
+    assert_eq!(
+        (
+            skipped("WARN", "task=fails"),
+            skipped("DEBUG", "task=fails")
+        ),
+        (1, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ mod claims;
 mod cli;
 mod control;
 mod daemon;
+mod deadlines;
 mod engines;
 mod faults;
 mod file_lock;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tasklock::chrono::TimeDelta;
 use tasklock::{
-    BaseTask, By, MemoryFleet, MemoryHistory, MemoryLock, Metrics, PauseFor, Policy, RunNow,
-    TaskError,
+    BaseTask, By, Event, Histograms, MemoryFleet, MemoryHistory, MemoryLock, Metrics, Observer,
+    PauseFor, Policy, RunNow, TaskError,
 };
 
 use crate::support::lines::Lines;
@@ -134,7 +134,10 @@ async fn steps_of_the_clock_stalls_and_different_specs_are_counted() {
 
 /// An instance of a fleet with everything that has metrics.
 async fn complete() -> (Bench, Metrics) {
-    let metrics = Metrics::new().unwrap();
+    complete_with(Metrics::new().unwrap()).await
+}
+
+async fn complete_with(metrics: Metrics) -> (Bench, Metrics) {
     let (clock, lock) = clock_and_lock();
     let history = MemoryHistory::with_clock(clock.clone());
     let fleet = MemoryFleet::with_clock(clock.clone());
@@ -146,6 +149,95 @@ async fn complete() -> (Bench, Metrics) {
     bench.start().await;
     pass(75.0).await;
     (bench, metrics)
+}
+
+/// How many series a task has, and how many there are that are of none.
+fn series(metrics: &Metrics) -> (usize, usize) {
+    let text = metrics.encode().unwrap();
+    let all = text.lines().filter(|line| !line.starts_with('#'));
+    let (of_task, others): (Vec<&str>, Vec<&str>) =
+        all.partition(|line| line.contains("task_name=\"t\""));
+    (of_task.len(), others.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_has_as_many_series_as_the_manual_says() {
+    let counted = async |histograms: Histograms| {
+        let alone = Metrics::new().unwrap().with_histograms(histograms);
+        let bench = Bench::with(
+            |clock| MemoryLock::with_clock(clock),
+            |builder| builder.metrics(alone.clone()),
+        );
+        bench.task("t", "0 * * * * *", |_| async { Ok(()) });
+        let with_all = Metrics::new().unwrap().with_histograms(histograms);
+        let (_bench, with_all) = complete_with(with_all).await;
+        (series(&alone).0, series(&with_all))
+    };
+    let (alone, (of_task, others)) = counted(Histograms::Classic).await;
+    let (without, (all_without, _)) = counted(Histograms::Off).await;
+    assert_eq!(all_without - without, of_task - alone);
+    let manual = include_str!("../../docs/operations.md").replace('\n', " ");
+    for told in [
+        format!("A task has {alone} series on each instance, {of_task} with a history and a fleet"),
+        format!("all that is not of a task makes {others}"),
+        format!("leaves {without} of a task, {all_without} with a history and a fleet"),
+    ] {
+        assert!(manual.contains(&told), "the manual does not say: {told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_histograms_there_are_sums_and_counts() {
+    let metrics = Metrics::new().unwrap().with_histograms(Histograms::Off);
+    let metrics = metrics.with_duration_buckets(&[1.0]).unwrap();
+    let (_bench, metrics) = complete_with(metrics).await;
+    let text = metrics.encode().unwrap();
+    for name in ["task_duration_seconds", "task_start_delay_seconds"] {
+        assert!(text.contains(&format!("# TYPE {name} summary\n")), "{text}");
+        assert!(!text.contains(&format!("{name}_bucket")), "{text}");
+        let count = value(&text, &format!("{name}_count{{task_name=\"t\"}}"));
+        assert_eq!(count, 1.0);
+        value(&text, &format!("{name}_sum{{task_name=\"t\"}}"));
+    }
+    check_metrics(&text);
+}
+
+/// What nobody else counts: what is wrong with specs and the store, and who panics.
+#[tokio::test(start_paused = true)]
+async fn warnings_of_no_task_are_counted() {
+    struct Panics;
+    impl Observer for Panics {
+        fn on_event(&self, event: &Event) {
+            if matches!(event, Event::RunStarted { .. }) {
+                panic!("an observer");
+            }
+        }
+    }
+    let metrics = Metrics::new().unwrap().with_task_limit(100);
+    let bench = Bench::with(
+        |clock| MemoryLock::with_clock(clock),
+        |builder| builder.metrics(metrics.clone()).observer(Panics),
+    );
+    let of = |series: &str| value(&metrics.encode().unwrap(), series);
+    let lint = |word: &str| of(&format!("task_lints_total{{lint=\"{word}\"}}"));
+    assert_eq!(
+        [lint("dst_gap"), of("task_observer_panics_total")],
+        [0.0; 2]
+    );
+    bench.task("never", "0 0 31 2 *", |_| async { Ok(()) });
+    bench.task("moved", "TZ=Europe/Berlin 30 2 * * *", |_| async { Ok(()) });
+    bench.task("soon", "@at 2026-11-21T10:00:01Z", |_| async { Ok(()) });
+    for n in 0..100 {
+        bench.task(&format!("nightly-{n}"), "0 0 1 * * *", |_| async { Ok(()) });
+    }
+    assert_eq!([lint("never_fires"), lint("dst_gap")], [1.0; 2]);
+    assert_eq!(lint("collision"), 0.0);
+    assert_eq!(of("task_metrics_folded_total"), 3.0);
+    bench.start().await;
+    pass(5.0).await;
+    assert_eq!(lint("collision"), 1.0);
+    assert_eq!(of("task_observer_panics_total"), 1.0);
+    assert_eq!(of("task_lock_store_findings{severity=\"error\"}"), 0.0);
 }
 
 /// Of each metric that there is, its type and its labels.

@@ -71,20 +71,28 @@ fn panels(of: &Value) -> Vec<&Value> {
     all.collect()
 }
 
-/// What the panels ask for, with values in the place of variables.
-fn queries(dashboard: &Value) -> Vec<String> {
-    let targets = panels(dashboard)
-        .into_iter()
-        .filter_map(|panel| panel["targets"].as_array())
-        .flatten();
+/// What the panels ask for, each with its panel's title, with values in the place of variables.
+pub fn panel_queries(interval: &str, range: &str) -> Vec<(String, String)> {
+    let dashboard = dashboard();
     let query = |target: &Value| {
         let query = target["expr"].as_str().unwrap();
         let query = query
-            .replace("$__rate_interval", "5m")
-            .replace("$__range", "1h");
+            .replace("$__rate_interval", interval)
+            .replace("$__range", range);
         query.replace("$job", ".*").replace("$task", ".*")
     };
-    targets.map(query).collect()
+    let of_panel = |panel: &Value| -> Vec<(String, String)> {
+        let title = panel["title"].as_str().unwrap();
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(|t| (title.to_owned(), query(t))).collect()
+    };
+    let all = panels(&dashboard);
+    all.into_iter().flat_map(of_panel).collect()
+}
+
+fn queries() -> Vec<String> {
+    let all = panel_queries("5m", "1h").into_iter();
+    all.map(|(_, query)| query).collect()
 }
 
 #[test]
@@ -155,7 +163,7 @@ fn the_panels_have_places_of_their_own_and_each_query_can_be_read() {
             assert_eq!(panel["datasource"]["uid"], "${datasource}");
         }
     }
-    let queries = queries(&dashboard);
+    let queries = queries();
     assert!(queries.len() > 30);
     check_queries(queries.iter().map(String::as_str));
 }
@@ -187,7 +195,7 @@ async fn what_alerts_dashboard_and_manual_ask_for_is_exported() {
     let exported: BTreeSet<String> = exported().await.into_keys().collect();
     let dashboard = dashboard();
     let variables = dashboard["templating"]["list"].to_string();
-    let mut asked = metrics_in(&(queries(&dashboard).join("\n") + &variables));
+    let mut asked = metrics_in(&(queries().join("\n") + &variables));
     for file in RULES {
         asked.extend(metrics_in(&read(file)));
     }
@@ -229,6 +237,14 @@ fn the_compose_file_names_what_there_is() {
     );
     // The others are made of the first.
     assert!(read("ops/compose.yaml").matches("<<: *replica\n").count() == 2);
+    for name in ["redis", "replica-1", "prometheus", "grafana"] {
+        let image = services[name]["image"].as_str().unwrap();
+        let tag = image.rsplit_once(':').map(|(_, tag)| tag);
+        let is_ours = image == "localhost/tasklock";
+        assert!(is_ours || tag.is_some_and(|tag| tag != "latest"), "{image}");
+        // Whose registry it is is said: podman asks otherwise.
+        assert!(is_ours || image.starts_with("docker.io/"), "{image}");
+    }
     let build = &services["replica-1"]["build"];
     let context = root().join("ops").join(build["context"].as_str().unwrap());
     let containerfile = context.join(build["dockerfile"].as_str().unwrap());

@@ -1,11 +1,11 @@
 //! A real Prometheus scrapes three real replicas: the dead man's switch fires for the task that stops
-//! succeeding, and for nothing else.
+//! succeeding, and for nothing else; each panel of the dashboard has something to show.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,9 +15,11 @@ use tasklock::{
     BaseTask, By, ControlPlane, Metrics, PauseFor, Policy, RedisFleet, RedisHistory, RedisLock,
     RunContext, Scheduler, TaskError, TaskResult, admin,
 };
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::ops::panel_queries;
 use crate::support::RedisServer;
 use crate::support::redis_server::free_port;
 
@@ -214,6 +216,14 @@ impl Prometheus {
             .ok()
     }
 
+    /// Whether a query has an answer with a number in it.
+    fn answers(&self, query: &str) -> bool {
+        let encoded: String = query.bytes().map(|b| format!("%{b:02X}")).collect();
+        let answer = self.ask(&format!("/api/v1/query?query={encoded}"));
+        let found = answer["data"]["result"].as_array().unwrap();
+        found.iter().any(|series| series["value"][1] != "NaN")
+    }
+
     /// What fires, as `alert task`.
     fn firing(&self) -> BTreeSet<String> {
         let answer = self.ask("/api/v1/alerts");
@@ -280,25 +290,67 @@ async fn pause(redis: &str, task: &str) {
     control.pause(PauseFor::task(task, &by)).await.unwrap();
 }
 
+/// Three replicas, and a server that scrapes them.
+struct Site {
+    prometheus: Prometheus,
+    replicas: [Owned; 3],
+    /// While there is such a file, the task `stops` fails.
+    stops: PathBuf,
+    _dir: TempDir,
+    _redis: RedisServer,
+}
+
+impl Site {
+    fn start() -> Self {
+        let redis = RedisServer::start();
+        let dir = tempfile::tempdir().unwrap();
+        let stops = dir.path().join("stops");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        // Before anybody could run it.
+        runtime.block_on(pause(&redis.url(), "paused"));
+        let ports = [(); 3].map(|()| free_port());
+        let replicas = ports.map(|port| replica(&redis.url(), port, &stops));
+        let prometheus = Prometheus::start(dir.path(), &ports);
+        wait_until("three replicas with what they share", || {
+            let running = prometheus.value("count(task_scheduler_running==1)");
+            let deadlines = prometheus
+                .value("count(task_success_deadline_timestamp_seconds{task_name=\"steady\"})");
+            running == Some(3.0) && deadlines == Some(3.0)
+        });
+        Self {
+            prometheus,
+            replicas,
+            stops,
+            _dir: dir,
+            _redis: redis,
+        }
+    }
+}
+
+#[test]
+fn each_panel_of_the_dashboard_is_answered_by_a_fleet_at_work() {
+    let site = Site::start();
+    let queries = panel_queries("10s", "30s");
+    assert!(queries.len() > 30);
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let unanswered: Vec<_> = queries
+            .iter()
+            .filter(|(_, query)| !site.prometheus.answers(query))
+            .collect();
+        if unanswered.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < give_up, "{unanswered:#?}");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 #[test]
 fn the_dead_mans_switch_fires_for_the_task_that_stops_succeeding_and_for_nothing_else() {
-    let redis = RedisServer::start();
-    let dir = tempfile::tempdir().unwrap();
-    let stops = dir.path().join("stops");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    // Before anybody could run it.
-    runtime.block_on(pause(&redis.url(), "paused"));
-    let ports = [(); 3].map(|()| free_port());
-    let mut replicas = ports.map(|port| replica(&redis.url(), port, &stops));
-    let prometheus = Prometheus::start(dir.path(), &ports);
-
+    let mut site = Site::start();
+    let prometheus = &site.prometheus;
     let switch = "max(task_success_deadline_timestamp_seconds{task_name=\"stops\"})";
-    wait_until("three replicas with what they share", || {
-        let running = prometheus.value("count(task_scheduler_running==1)");
-        let deadlines = prometheus
-            .value("count(task_success_deadline_timestamp_seconds{task_name=\"steady\"})");
-        running == Some(3.0) && deadlines == Some(3.0)
-    });
     wait_until("stops has succeeded", || {
         let last = "max(task_last_success_timestamp_seconds{task_name=\"stops\"})";
         prometheus.value(last).is_some_and(|at| at > 0.0)
@@ -307,11 +359,11 @@ fn the_dead_mans_switch_fires_for_the_task_that_stops_succeeding_and_for_nothing
     prometheus.wait_until_fires(&[], &[]);
 
     // It fails from now on; and one of three replicas dies, which is nobody's alarm.
-    fs::write(&stops, "").unwrap();
-    drop(replicas[0].0.kill());
+    fs::write(&site.stops, "").unwrap();
+    drop(site.replicas[0].0.kill());
     let [failing, missed] = ["TaskFailing stops", "TaskMissedDeadline stops"];
     prometheus.wait_until_fires(&[failing, missed], &[]);
 
-    fs::remove_file(&stops).unwrap();
+    fs::remove_file(&site.stops).unwrap();
     prometheus.wait_until_fires(&[], &[failing, missed]);
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tasklock::testing::TestClock;
-use tasklock::{LockOperation, MemoryLock, Policy, Retry, Scope, TaskError};
+use tasklock::{LockOperation, MemoryLock, Policy, Retry, Scheduler, Scope, TaskError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -305,4 +305,46 @@ async fn each_part_of_a_firing_has_a_run_of_its_own() {
         .collect();
     shards.sort_unstable();
     assert_eq!(shards, ["0/3", "1/3", "2/3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_frequent_tasks_the_traces_of_a_share_of_the_runs_are_wanted() {
+    let spans = Spans::default();
+    let _guard = spans.listen();
+    let bench = Bench::with(
+        |clock| MemoryLock::with_clock(clock),
+        |builder| builder.trace_sample(0.25),
+    );
+    bench.task("often", "* * * * * *", |_| async { Ok(()) });
+    bench.task("rests", "@after 30s", |_| async {
+        Err(TaskError::new("x"))
+    });
+    bench.task("seldom", "0 * * * * *", |_| async { Ok(()) });
+    bench.start().await;
+    pass(600.5).await;
+    let wanted = |task: &str| {
+        let runs = spans.named("task_run");
+        let of_task = runs.into_iter().filter(|r| r.fields["task.name"] == task);
+        let (dropped, wanted): (Vec<Seen>, Vec<Seen>) =
+            of_task.partition(|run| run.fields.contains_key("sampling.priority"));
+        for run in &dropped {
+            run.has("sampling.priority", "0");
+        }
+        (wanted.len(), dropped.len())
+    };
+    let (often, dropped) = wanted("often");
+    assert_eq!(often + dropped, 600);
+    assert!((90..210).contains(&often), "{often} of 600");
+    // It is chosen before anybody knows that it will fail.
+    assert!(wanted("rests").1 > 0);
+    assert_eq!(wanted("seldom"), (10, 0));
+}
+
+#[test]
+fn a_share_of_traces_is_from_0_to_1() {
+    for share in [-0.5, 1.5, f64::NAN] {
+        let builder = Scheduler::builder().lock(MemoryLock::new());
+        let error = builder.trace_sample(share).build().unwrap_err();
+        assert!(error.to_string().contains("trace_sample"), "{error}");
+    }
 }
