@@ -19,6 +19,7 @@ mod instance;
 mod plane;
 mod rules;
 mod shelf;
+mod traceparent;
 
 pub(crate) use audit::AUDIT_KEPT;
 pub use audit::{AuditEntry, AuditResult};
@@ -35,3 +36,5 @@ pub(crate) use rules::{Overridden, Rule, RuleKey, upcoming};
 pub(crate) use shelf::{
     AUDIT, COMMANDS, INSTANCES, Malformed, RULES, decode, encode, instance_key,
 };
+#[cfg(feature = "otel")]
+pub(crate) use traceparent::link;

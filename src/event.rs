@@ -399,6 +399,8 @@ pub struct RunRequest {
     pub command: Arc<str>,
     /// The run that it repeats, if it was asked for as such.
     pub again: Option<RunId>,
+    /// The span in which it was asked for, as [`RunNow::traceparent`](crate::RunNow::traceparent).
+    pub traceparent: Option<Arc<str>>,
 }
 
 impl RunRequest {
@@ -408,6 +410,14 @@ impl RunRequest {
             params,
             command,
             again: None,
+            traceparent: None,
+        }
+    }
+
+    pub(crate) fn asked_in(self, traceparent: Option<Arc<str>>) -> Self {
+        Self {
+            traceparent,
+            ..self
         }
     }
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::by::By;
 use crate::control::shelf::{ms, ms_list, ms_option, text, text_list, text_option};
+#[cfg(feature = "otel")]
+use crate::control::traceparent;
+use crate::control::traceparent::is_traceparent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{RunId, TaskName};
 
@@ -51,6 +54,9 @@ pub(crate) enum Ask {
         /// The run that it repeats.
         #[serde(with = "text_option", default)]
         again: Option<RunId>,
+        /// The span in which it was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traceparent: Option<Arc<str>>,
     },
     Cancel {
         #[serde(with = "text")]
@@ -119,7 +125,14 @@ impl Ask {
     /// Whether what others wrote is what they may ask.
     pub(crate) fn is_sound(&self) -> bool {
         match self {
-            Ask::Run { params, .. } => params.as_ref().is_none_or(|p| p.len() <= LONGEST_PARAMS),
+            Ask::Run {
+                params,
+                traceparent,
+                ..
+            } => {
+                params.as_ref().is_none_or(|p| p.len() <= LONGEST_PARAMS)
+                    && traceparent.as_deref().is_none_or(is_traceparent)
+            }
             Ask::Skip { count, .. } => (1..=super::rules::MOST_SKIPPED).contains(count),
             Ask::Cancel { .. } | Ask::Unlock { .. } => true,
         }
@@ -182,6 +195,7 @@ pub struct RunNow {
     pub(crate) key: Option<String>,
     pub(crate) patience: Duration,
     pub(crate) again: Option<RunId>,
+    pub(crate) traceparent: Option<Arc<str>>,
 }
 
 impl RunNow {
@@ -198,6 +212,7 @@ impl RunNow {
             key: None,
             patience: Duration::from_secs(5),
             again: None,
+            traceparent: None,
         }
     }
 
@@ -259,6 +274,14 @@ impl RunNow {
         self
     }
 
+    /// The span in which it is asked for, as the header `traceparent` of W3C Trace Context has it. The
+    /// span of the run names it, and with the feature `otel` is linked to it. Default: none; with that
+    /// feature the current span.
+    pub fn traceparent(mut self, traceparent: impl Into<Arc<str>>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self
+    }
+
     /// How long an instance may take to take it. Default: 5 s; at most an hour.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -274,6 +297,17 @@ impl RunNow {
                 params.len()
             ));
         }
+        let said = self.traceparent.as_deref();
+        if let Some(text) = said.filter(|text| !is_traceparent(text)) {
+            return refuse(format!(
+                "{:?} is no traceparent of a span: give it as 00-…-…-01, or not at all",
+                text.chars().take(80).collect::<String>()
+            ));
+        }
+        #[cfg(not(feature = "otel"))]
+        let traceparent = self.traceparent.clone();
+        #[cfg(feature = "otel")]
+        let traceparent = self.traceparent.clone().or_else(traceparent::current);
         if let Some(at) = self.fire_time.filter(|at| *at > now) {
             return refuse(format!(
                 "task {task} cannot run as of {at}, which is to come"
@@ -286,6 +320,7 @@ impl RunNow {
             if_running: self.if_running,
             if_paused: self.if_paused,
             again: self.again,
+            traceparent,
         })
     }
 }

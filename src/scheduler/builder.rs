@@ -260,8 +260,8 @@ impl SchedulerBuilder {
     /// Of which share of the runs of frequent tasks the traces are wanted, from 0 to 1; frequent are those
     /// whose next fire time comes in less than a minute. Default: 1, of all.
     ///
-    /// The span of a run that is not chosen has the field `sampling.priority`, 0: whoever collects spans
-    /// drops it by that, with all within it ([how](https://docs.rs/crate/tasklock/latest/source/docs/operations.md#sampling)).
+    /// The span of a run that is not chosen has the field `sampling.priority`, 0: a sampler drops it by
+    /// that, with all within it ([how](https://docs.rs/crate/tasklock/latest/source/docs/operations.md#sampling)).
     /// The choice follows from the run's id, so that it is the same for whoever asks. It is made before the
     /// run, whatever becomes of it: one that fails without a trace is in the log, the metrics and the
     /// [history](Self::history). Runs that somebody asked for are always chosen.

@@ -284,7 +284,7 @@ async fn one_that_is_about_to_stop_says_so_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_record_of_an_instance_has_as_many_of_its_tasks_as_there_is_room_for() {
     let fleet = Fleet::new();
-    let (store, group) = (fleet.store.clone(), "g".repeat(300));
+    let (store, group) = (fleet.store.clone(), "g".repeat(600));
     let a = Bench::on(fleet.clock.clone(), fleet.lock.clone(), |b| {
         b.fleet(store).instance_id("a").group(group.as_str(), 1)
     });

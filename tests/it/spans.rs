@@ -1,5 +1,7 @@
 //! What tracing systems are told of runs.
 
+mod otel;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -84,7 +84,8 @@ impl Run {
             request,
             ..
         } = &self.facts;
-        tracing::info_span!(
+        let traceparent = request.as_ref().and_then(|r| r.traceparent.as_deref());
+        let span = tracing::info_span!(
             target: "tasklock",
             parent: None,
             "task_run",
@@ -95,6 +96,7 @@ impl Run {
             task.run_id = %run_id,
             task.shard = shard.map(display),
             task.trigger = trigger.as_str(),
+            task.request.traceparent = traceparent,
             task.actor = request.as_ref().map(|request| request.by.actor()),
             task.due_at = %fire_time.to_rfc3339(),
             task.start_delay_s = lateness.as_secs_f64(),
@@ -108,7 +110,12 @@ impl Run {
             faas.time = %fire_time.to_rfc3339(),
             service.instance.id = %self.engine.settings.instance,
             sampling.priority = (!self.is_sampled()).then_some(0_i64),
-        )
+        );
+        #[cfg(feature = "otel")]
+        if let Some(traceparent) = traceparent {
+            crate::control::link(&span, traceparent);
+        }
+        span
     }
 
     /// Whether its trace is wanted.

@@ -56,6 +56,7 @@ pub(super) async fn run_now(
         if_running,
         if_paused,
         again,
+        traceparent,
     } = &command.ask
     else {
         return (Ok(Done::default()), None);
@@ -75,7 +76,11 @@ pub(super) async fn run_now(
         entries,
         runs: runs.clone(),
         fire_time: fire_time.unwrap_or(now).trunc_subsecs(3),
-        request: Arc::new(RunRequest::new(by, params.clone(), id).repeating(*again)),
+        request: Arc::new(
+            RunRequest::new(by, params.clone(), id)
+                .repeating(*again)
+                .asked_in(traceparent.clone()),
+        ),
         if_paused: *if_paused,
     };
     match order.attempt(engine).await {
