@@ -1,12 +1,10 @@
 //! The same as OpenTelemetry has it, by its own layer and collector.
 
-use opentelemetry::trace::{
-    Link, SamplingDecision, SamplingResult, SpanContext, SpanKind, TraceId, TraceState,
-    TracerProvider,
-};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceId, TraceState, TracerProvider};
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData,
+    InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider,
+    ShouldSample, SpanData,
 };
 use tasklock::{By, ErrorKind, MemoryLock, RunNow};
 use tracing::Instrument;
