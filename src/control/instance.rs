@@ -134,7 +134,7 @@ impl Instance {
     }
 
     /// Its record, with as many of its tasks as there is room for.
-    pub(crate) fn to_text(self) -> Result<String> {
+    pub(crate) fn into_text(self) -> Result<String> {
         let take = |this: &mut Self| std::mem::take(&mut this.tasks);
         encode_fitting(self, take, |this, tasks| this.tasks = tasks)
     }

@@ -128,6 +128,29 @@ fn what_belongs_to_no_task_is_there_before_any_event() {
 }
 
 #[test]
+fn what_is_wrong_with_the_locks_store_is_as_it_was_found_last() {
+    let metrics = Metrics::new().unwrap();
+    let found = |severities: &[Severity]| {
+        let mut diagnosis = crate::lock::Diagnosis::new("a store");
+        for severity in severities {
+            diagnosis.add(*severity, "clock", "what it is");
+        }
+        let diagnosis = Arc::new(diagnosis);
+        metrics.on_event(&Event::StoreDiagnosed { diagnosis });
+        let text = metrics.encode().unwrap();
+        let count = |severity: &str| {
+            let series = format!("task_lock_store_findings{{severity=\"{severity}\"}} ");
+            let value = text.lines().find_map(|l| l.strip_prefix(&series));
+            value.unwrap().parse::<u32>().unwrap()
+        };
+        (count("warning"), count("error"))
+    };
+    let (ok, warning, error) = (Severity::Ok, Severity::Warning, Severity::Error);
+    assert_eq!(found(&[warning, ok, error, warning]), (2, 1));
+    assert_eq!(found(&[ok]), (0, 0));
+}
+
+#[test]
 fn errors_are_the_outcomes_that_are_neither_success_nor_cancelled() {
     for outcome in Outcome::ALL {
         let text = text_after([registered("t"), finished("t", *outcome)]);

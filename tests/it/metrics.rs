@@ -11,6 +11,7 @@ use tasklock::{
 
 use crate::support::lines::Lines;
 use crate::support::promtool::check_metrics;
+use crate::support::web::{Ask, open};
 use crate::support::{Away, Bench, ScriptedHistory, SwitchedFleet, clock_and_lock, instance, pass};
 
 fn value(text: &str, series: &str) -> f64 {
@@ -233,6 +234,10 @@ async fn warnings_of_no_task_are_counted() {
     assert_eq!([lint("never_fires"), lint("dst_gap")], [1.0; 2]);
     assert_eq!(lint("collision"), 0.0);
     assert_eq!(of("task_metrics_folded_total"), 3.0);
+    let ask = Ask::new("POST", "/api/v1/tasks/soon/runs").by("viewer");
+    let ask = ask.json(serde_json::json!({ "reason": "now" }));
+    assert_eq!(ask.of(&open(&bench)).await.status, 403);
+    assert_eq!(of("task_admin_denied_total"), 1.0);
     bench.start().await;
     pass(5.0).await;
     assert_eq!(lint("collision"), 1.0);

@@ -92,6 +92,17 @@ async fn records_that_others_have_written_stop_nothing() {
     assert_eq!(history.silent(Duration::ZERO).await.unwrap(), []);
     let all = history.runs(&RunQuery::all()).await.unwrap().runs;
     assert_eq!(all.len(), runs.len() - 1);
+    // Of a service that is gone they end by themselves.
+    for key in ["counters", "excused"] {
+        let (task, until) = (names[1].clone(), runs[0].started);
+        history
+            .write(&[HistoryWrite::Excused { task, until }])
+            .await
+            .unwrap();
+        let ttl = server.says(&format!("TTL {{task:history}}:{key}"));
+        let days = ttl.trim().trim_start_matches(':').parse::<u64>().unwrap() / 86_400;
+        assert!((399..=400).contains(&days), "{key}: {ttl}");
+    }
     // What was written over is counted anew.
     history.write(&[put(bad)]).await.unwrap();
     assert_eq!(history.run(bad.run_id).await.unwrap().as_ref(), Some(bad));

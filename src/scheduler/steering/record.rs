@@ -78,7 +78,7 @@ impl Record {
         }
         let instance = self.instance(engine, follows);
         let is_ready = Some(instance.is_ready());
-        let write = Write::put(INSTANCES, &self.key, instance.to_text()?).lasting(TTL);
+        let write = Write::put(INSTANCES, &self.key, instance.into_text()?).lasting(TTL);
         let write = match self.was_ready == is_ready {
             true => write.quietly(),
             false => write,
