@@ -229,12 +229,23 @@ async fn long_run(trio: &mut Trio, task: &str, on: &str) -> String {
     run
 }
 
+/// The token that no run of the three has.
+fn ghost() -> Token {
+    Token::from_bits(7)
+}
+
+/// Whether the lock of a task is still the one that was [taken](taken_by_a_ghost).
+fn is_held_by_the_ghost(redis: &RedisServer, task: &str) -> bool {
+    let holder = redis.says(&format!("GET task:lock:{task}"));
+    holder.contains(ghost().as_str())
+}
+
 /// Takes the lock of a task that is due each second, for five minutes.
 async fn taken_by_a_ghost(lock: &RedisLock, task: &str) -> FencingToken {
     let begun = SystemClock.monotonic();
     loop {
-        let (now, token) = (Utc::now(), Token::from_bits(7));
-        let claim = Claim::new(task.parse().unwrap(), now, token, "a ghost");
+        let now = Utc::now();
+        let claim = Claim::new(task.parse().unwrap(), now, ghost(), "a ghost");
         let claim = claim.with_ttl(Duration::from_secs(300));
         if let Acquired::Granted(grant) = lock.acquire(&claim).await.unwrap() {
             return grant.fencing_token();
@@ -408,6 +419,7 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
         json!({"do": "save", "task": "note.1", "spec": "@hourly"}),
     )
     .await;
+    let fence = taken_by_a_ghost(&trio.lock, "held").await;
     trio.agree().await;
     // Only what is asked for from here on is judged: what was done before may be undone.
     let before = trio.acts;
@@ -416,13 +428,15 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
         json!({"do": "pause", "task": "tick"}),
         json!({"do": "resume", "task": "tock"}),
         json!({"do": "pause", "task": "held"}),
+        json!({"do": "pause_all"}),
+        json!({"do": "unlock", "task": "held", "fence": fence.get()}),
         json!({"do": "undrain", "on": "c"}),
         json!({"do": "override", "task": "rare.1", "spec": "0 0 * * * *"}),
         json!({"do": "save", "task": "note.2", "spec": "@daily"}),
         json!({"do": "delete", "task": "note.1"}),
     ];
     for n in 0..12 {
-        let mut run = json!({"do": "run", "task": format!("job.{n}")});
+        let mut run = json!({"do": "run", "task": format!("job.{n}"), "even_if_paused": true});
         if n % 2 == 0 {
             run["on"] = json!("b");
         }
@@ -518,9 +532,10 @@ async fn one_round(fault: Fault, mut random: SmallRng) -> Vec<String> {
         (!issuer_lives || (before + 1..=last).all(is)).then_some(())
     })
     .await;
-    let truth = trio.agree().await;
+    let mut truth = trio.agree().await;
     // What was accepted a moment ago begins, and answers reach the trail.
     tokio::time::sleep(Duration::from_secs(2)).await;
+    truth["held"] = json!(is_held_by_the_ghost(&trio.redis, "held"));
     let trail = trio.trail().await;
     let noted: Vec<Noted> = read_journal(&trio.journal)
         .into_iter()
