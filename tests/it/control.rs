@@ -43,8 +43,12 @@ fn accepted(answer: &Answer) -> &tasklock::Accepted {
 
 /// Has a task run now that can, and returns what was accepted.
 async fn run_accepted(fleet: &Fleet, run: RunNow) -> tasklock::Accepted {
-    let receipt = fleet.control.run(run).await.unwrap();
-    accepted(&receipt.answer).clone()
+    accepted(&answer_to(fleet, run).await).clone()
+}
+
+/// What is answered to who asks for a run.
+async fn answer_to(fleet: &Fleet, run: RunNow) -> Answer {
+    fleet.control.run(run).await.unwrap().answer
 }
 
 fn fired(all: &[Bench], task: &str) -> Vec<String> {
@@ -156,12 +160,7 @@ async fn a_run_that_is_asked_for_never_overlaps_with_a_scheduled_one() {
     }
     pass(70.0).await;
     assert_eq!(fired(&all, "t"), ["10:01:00"]);
-    let refused = fleet
-        .control
-        .run(RunNow::new("t", &by()))
-        .await
-        .unwrap()
-        .answer;
+    let refused = answer_to(&fleet, RunNow::new("t", &by())).await;
     assert_eq!(
         refused.refusal(),
         Some(Refusal::AlreadyRunning),
@@ -195,14 +194,7 @@ async fn a_scheduled_firing_during_a_run_that_was_asked_for_goes_by_the_overlap_
             bench.start().await;
         }
         pass(55.0).await;
-        accepted(
-            &fleet
-                .control
-                .run(RunNow::new("t", &by()))
-                .await
-                .unwrap()
-                .answer,
-        );
+        run_accepted(&fleet, RunNow::new("t", &by())).await;
         pass(55.0).await;
         let runs: Vec<_> = all.iter().flat_map(|b| b.seen.starts("t")).collect();
         let scheduled = runs.iter().filter(|r| r.trigger != Trigger::Manual).count();
@@ -326,20 +318,8 @@ async fn a_full_instance_leaves_a_wish_to_others() {
     full.task("t", "0 0 0 * * *", |_| async { Ok(()) });
     full.start().await;
     pass(0.1).await;
-    accepted(
-        &fleet
-            .control
-            .run(RunNow::new("long", &by()))
-            .await
-            .unwrap()
-            .answer,
-    );
-    let answer = fleet
-        .control
-        .run(RunNow::new("t", &by()))
-        .await
-        .unwrap()
-        .answer;
+    run_accepted(&fleet, RunNow::new("long", &by())).await;
+    let answer = answer_to(&fleet, RunNow::new("t", &by())).await;
     assert_eq!(answer, Answer::NotTaken);
     let other = fleet.instance("other");
     other.task("t", "0 0 0 * * *", |_| async { Ok(()) });
@@ -365,12 +345,7 @@ async fn all_parts_of_a_task_run_or_none() {
     let receipt = fleet.control.run(RunNow::new("t", &by())).await.unwrap();
     assert_eq!(accepted(&receipt.answer).runs.len(), 3);
     pass(5.0).await;
-    let refused = fleet
-        .control
-        .run(RunNow::new("t", &by()))
-        .await
-        .unwrap()
-        .answer;
+    let refused = answer_to(&fleet, RunNow::new("t", &by())).await;
     assert_eq!(refused.refusal(), Some(Refusal::AlreadyRunning));
     assert_eq!(a.seen.starts("t").len(), 3);
     pass(60.0).await;
@@ -390,12 +365,7 @@ async fn a_pause_holds_the_whole_fleet_back_until_its_end_and_drops_what_was_mis
     let version = fleet.control.pause(pause).await.unwrap();
     pass(0.1).await;
     assert_eq!(fleet.control.followers(version).await.unwrap(), ["a", "b"]);
-    let refused = fleet
-        .control
-        .run(RunNow::new("t", &by()))
-        .await
-        .unwrap()
-        .answer;
+    let refused = answer_to(&fleet, RunNow::new("t", &by())).await;
     assert_eq!(refused.refusal(), Some(Refusal::Paused));
     pass(50.0).await;
     assert_eq!(fired(&all, "t"), ["10:00:10", "10:00:50", "10:01:00"]);
@@ -631,12 +601,7 @@ async fn a_drained_instance_takes_nothing_until_it_is_undrained() {
     );
     let receipt = fleet.control.run(RunNow::new("t", &by())).await.unwrap();
     assert_eq!(accepted(&receipt.answer).instance, "b");
-    let refused = fleet
-        .control
-        .run(RunNow::new("t", &by()).on("a"))
-        .await
-        .unwrap()
-        .answer;
+    let refused = answer_to(&fleet, RunNow::new("t", &by()).on("a")).await;
     assert_eq!(refused.refusal(), Some(Refusal::Draining));
     pass(30.0).await;
     assert_eq!((all[0].fired("t").len(), all[1].fired("t").len()), (0, 4));
