@@ -5,6 +5,7 @@
 //! never waits for a task nor for the lock.
 
 mod fire_time;
+mod plans;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,11 +19,10 @@ use crate::scheduler::alarm::Alarm;
 use crate::scheduler::claiming::{self, Firing};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
-use crate::scheduler::registry::News;
 use crate::scheduler::timeline::{self, Timeline, Timetable};
-use crate::task::{Policy, TaskName};
+use crate::task::Policy;
 
-use fire_time::{first_fire_time, jitter};
+use plans::{Known, Planned};
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -39,9 +39,6 @@ const MOST_COUNTED: usize = 100_000;
 /// it. A smaller step back is waited out, so that no instant comes twice. Cron daemons draw the
 /// line at three hours too.
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
-
-/// A task is not driven earlier than this before its fire time, as clocks that differ may do.
-const EARLIEST_NUDGE: TimeDelta = TimeDelta::milliseconds(500);
 
 #[derive(Debug)]
 pub(crate) struct Timer {
@@ -60,35 +57,10 @@ pub(crate) struct Timer {
     slack: Duration,
 }
 
-/// A task, and what the timer waits for.
-#[derive(Debug)]
-struct Known {
-    entry: Arc<Entry>,
-    next: Option<Planned>,
-    /// The fire time whose run had not ended when the scheduler started, to be run again if its
-    /// instance died.
-    unfinished: Option<DateTime<Utc>>,
-    /// The last fire time that was handed on.
-    fired: Option<DateTime<Utc>>,
-}
-
-impl Known {
-    fn is_idle(&self) -> bool {
-        self.entry.slot().is_idle()
-    }
-}
-
-/// A fire time, and when its firing starts: later by spread and jitter.
-#[derive(Debug, Clone, Copy)]
-struct Planned {
-    fire_time: DateTime<Utc>,
-    start: DateTime<Utc>,
-}
-
 /// A new fire time of a task that the timer cannot compute, as it depends on a run.
 #[derive(Debug)]
 pub(crate) struct Rearm {
-    pub(crate) task: TaskName,
+    pub(crate) entry: Arc<Entry>,
     /// The instant to claim, by the store's clock.
     pub(crate) fire_time: DateTime<Utc>,
     /// When it is due, by our clock.
@@ -131,159 +103,6 @@ impl Timer {
             this.adopt(entry, last.and_then(|(_, last)| last), now);
         }
         this
-    }
-
-    /// Puts a task into the timeline.
-    fn adopt(&mut self, entry: Arc<Entry>, last: Option<LastFired>, now: DateTime<Utc>) {
-        let unfinished = entry.unfinished(last.as_ref());
-        let next = self.first(&entry, last, now);
-        let known = Known {
-            entry,
-            next: None,
-            unfinished,
-            fired: None,
-        };
-        let task = match self.free.pop() {
-            Some(task) => task,
-            None => {
-                self.tasks.push(None);
-                self.tasks.len() - 1
-            }
-        };
-        known.entry.place.store(task, Ordering::Relaxed);
-        if let Some(place) = self.tasks.get_mut(task) {
-            *place = Some(known);
-        }
-        self.set_next(task, next);
-    }
-
-    /// The first fire time of a task, by its schedule or what overrides it.
-    fn first(
-        &self,
-        entry: &Entry,
-        last: Option<LastFired>,
-        now: DateTime<Utc>,
-    ) -> Option<DateTime<Utc>> {
-        let over = self.engine.steering.overridden(entry);
-        let timetable = Timetable::new(&entry.schedule, over.as_ref());
-        first_fire_time(entry, timetable, last, now)
-    }
-
-    fn known(&mut self, task: usize) -> Option<&mut Known> {
-        self.tasks.get_mut(task)?.as_mut()
-    }
-
-    /// The number of a task, if it is known.
-    fn number(&self, entry: &Arc<Entry>) -> Option<usize> {
-        let task = entry.place.load(Ordering::Relaxed);
-        let known = self.tasks.get(task)?.as_ref()?;
-        Arc::ptr_eq(&known.entry, entry).then_some(task)
-    }
-
-    /// Hears of tasks that came, changed and went.
-    fn take_news(&mut self, now: DateTime<Utc>) {
-        for news in self.engine.registry.news() {
-            match news {
-                News::Added(entry) => self.adopt(entry, None, now),
-                #[cfg(feature = "dynamic")]
-                News::Replaced(old, entry) => self.replace(&old, entry, now),
-                News::Removed(entry) => self.forget(&entry),
-            }
-        }
-    }
-
-    fn forget(&mut self, entry: &Arc<Entry>) {
-        let Some(task) = self.number(entry) else {
-            return;
-        };
-        self.unplan(task);
-        if let Some(place) = self.tasks.get_mut(task) {
-            *place = None;
-            self.free.push(task);
-        }
-    }
-
-    /// Puts an entry in the place of another, whose next firing is its own if they have the same
-    /// schedule.
-    #[cfg(feature = "dynamic")]
-    fn replace(&mut self, old: &Arc<Entry>, entry: Arc<Entry>, now: DateTime<Utc>) {
-        let Some(task) = self.number(old) else {
-            return;
-        };
-        let planned = self.unplan(task);
-        entry.place.store(task, Ordering::Relaxed);
-        let mut since = now;
-        if let Some(known) = self.known(task) {
-            known.entry = entry.clone();
-            // What was handed on of the old one is decided, here or elsewhere.
-            since = known.fired.map_or(now, |fired| fired.max(now));
-        }
-        let is_same = *entry.fingerprint == *old.fingerprint;
-        let kept = planned.map(|planned| planned.fire_time);
-        if entry.lacks_kind && entry.depends_on_runs() {
-            self.set_next(task, None);
-        } else if entry.schedule.delay().is_some() {
-            // The lock knows how long it still is; of a run that goes on here, its end tells.
-            let is_under_way = old.schedule.delay().is_some() && kept.is_none() && !old.lacks_kind;
-            let look = (!is_under_way).then_some(now);
-            self.plan(task, look, look, false);
-        } else if is_same && !(entry.schedule.is_startup() && old.lacks_kind) {
-            self.set_next(task, kept);
-        } else {
-            let next = self.first(&entry, None, since);
-            self.set_next(task, next);
-        }
-    }
-
-    /// Takes a task's next firing out of the timeline.
-    fn unplan(&mut self, task: usize) -> Option<Planned> {
-        let planned = self.known(task)?.next.take()?;
-        self.timeline.remove(planned.start, task);
-        self.ahead.remove(planned.start, task);
-        Some(planned)
-    }
-
-    fn set_next(&mut self, task: usize, next: Option<DateTime<Utc>>) {
-        self.plan(task, next, next, true);
-    }
-
-    /// Plans a task's next firing for `due`, and later by spread and jitter.
-    fn plan(
-        &mut self,
-        task: usize,
-        fire_time: Option<DateTime<Utc>>,
-        due: Option<DateTime<Utc>>,
-        is_known: bool,
-    ) {
-        self.unplan(task);
-        let Some(Some(Known { entry, next, .. })) = self.tasks.get_mut(task) else {
-            return;
-        };
-        let at = fire_time.filter(|_| is_known);
-        entry.slot().next_fire = at;
-        if entry.is_first() && !entry.is_retired() {
-            self.engine.announce(&Event::NextFire {
-                task: entry.name.clone(),
-                at,
-            });
-        }
-        if let (Some(fire_time), Some(due)) = (fire_time, due) {
-            let start = due + entry.spread + jitter(&self.engine, entry, fire_time);
-            *next = Some(Planned { fire_time, start });
-            if entry.is_driven {
-                return;
-            }
-            let group = entry.policy.group.as_deref();
-            let has_room = !self.engine.limits.apply_to(group);
-            // One that comes so soon is looked at when it is due: its predecessor was late.
-            let longest = TimeDelta::from_std(self.engine.lead.longest()).unwrap_or_default();
-            let is_far = self.last_look.is_none_or(|look| start - look.now > longest);
-            let is_ahead = has_room && is_known && is_far && entry.can_be_armed();
-            match is_ahead && !self.engine.lead.longest().is_zero() {
-                true => self.ahead.insert(start, task),
-                false => self.timeline.insert(start, task),
-            }
-        }
     }
 
     /// Looks at the clocks and at what is due. Returns in how long something will be, if anything is
@@ -352,57 +171,6 @@ impl Timer {
             .knows_nobody(self.engine.settings.clock.monotonic());
         let lead = if is_alone { lead / 8 * 7 } else { lead };
         TimeDelta::from_std(lead).unwrap_or_default()
-    }
-
-    fn take_rearms(&mut self) {
-        for rearm in self.engine.take_rearms() {
-            // Its spec may be another by now.
-            let is_meant =
-                |t: &Known| t.entry.key == rearm.task && t.entry.schedule.delay().is_some();
-            let is_meant = |t: &Option<Known>| t.as_ref().is_some_and(is_meant);
-            let task = self.tasks.iter().position(is_meant);
-            if let Some(task) = task {
-                self.plan(task, Some(rearm.fire_time), Some(rearm.due), rearm.is_known);
-            }
-        }
-    }
-
-    /// Plans tasks anew that somebody gave another schedule, or their own one back.
-    fn take_replans(&mut self, now: DateTime<Utc>) {
-        let replans = self.engine.steering.take_replans();
-        if replans.is_empty() {
-            return;
-        }
-        for task in 0..self.tasks.len() {
-            let Some(Some(Known { entry, fired, .. })) = self.tasks.get(task) else {
-                continue;
-            };
-            if !replans.contains(&entry.name) || entry.depends_on_runs() || entry.is_driven {
-                continue;
-            }
-            let over = self.engine.steering.overridden(entry);
-            let timetable = Timetable::new(&entry.schedule, over.as_ref());
-            let next = timetable.next_after(fired.map_or(now, |fired| fired.max(now)));
-            self.set_next(task, next);
-        }
-    }
-
-    /// Puts tasks into the timeline whose time has come, as somebody outside says.
-    fn take_nudges(&mut self, now: DateTime<Utc>) {
-        let nudged = self.engine.nudges.take();
-        if nudged.is_empty() {
-            return;
-        }
-        for (task, known) in self.tasks.iter().enumerate() {
-            let Some(Known { entry, next, .. }) = known else {
-                continue;
-            };
-            // What is far away is not meant: it is said twice, or too late, of the one before.
-            let is_near = |planned: &Planned| planned.fire_time - now < EARLIEST_NUDGE;
-            if let (true, Some(planned)) = (nudged.contains(&entry.key), next.filter(is_near)) {
-                self.timeline.insert(planned.start, task);
-            }
-        }
     }
 
     /// Fires what has come due of a task, and plans what comes next.

@@ -7,21 +7,7 @@ use tasklock::{
     Outcome, Policy, RunStatus, SchedulerState, Token,
 };
 
-use crate::support::{Bench, Fault, ScriptedLock, pass};
-
-fn scripted(
-    settings: impl FnOnce(tasklock::SchedulerBuilder) -> tasklock::SchedulerBuilder,
-) -> (Bench, ScriptedLock) {
-    let mut lock = None;
-    let bench = Bench::with(
-        |clock| {
-            lock.insert(ScriptedLock::new(MemoryLock::with_clock(clock)))
-                .clone()
-        },
-        settings,
-    );
-    (bench, lock.unwrap())
-}
+use crate::support::{Bench, Fault, pass};
 
 fn impatient() -> Policy {
     Policy::default().misfire_threshold(Duration::from_secs(2))
@@ -37,7 +23,7 @@ fn count(bench: &Bench, pick: impl Fn(&Event) -> bool) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_reply_does_not_lock_us_out_of_our_own_lock() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     lock.next(LockOperation::Acquire, [Fault::ReplyLost, Fault::ReplyLost]);
     bench.task("a", &at(1), |_| async { Ok(()) });
     bench.start().await;
@@ -50,7 +36,7 @@ async fn a_lost_reply_does_not_lock_us_out_of_our_own_lock() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_past_the_misfire_threshold_ends_the_firing_and_nothing_is_left_locked()
  {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     lock.always(LockOperation::Acquire, Fault::ReplyLost);
     lock.next(LockOperation::Release, [Fault::NotSent, Fault::NotSent]);
     bench.task_with(
@@ -75,7 +61,7 @@ async fn a_store_that_is_down_past_the_misfire_threshold_ends_the_firing_and_not
 #[tokio::test(start_paused = true)]
 async fn when_the_store_comes_back_firing_resumes_within_a_second_and_only_both_ends_are_announced()
 {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     bench.task_with(
         "a",
         "* * * * * *",
@@ -115,7 +101,7 @@ async fn when_the_store_comes_back_firing_resumes_within_a_second_and_only_both_
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_us_is_not_asked_again_for_the_same_firing() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     lock.always(LockOperation::Acquire, Fault::Denied);
     bench.task("a", &at(1), |_| async { Ok(()) });
     bench.start().await;
@@ -126,7 +112,7 @@ async fn a_store_that_refuses_us_is_not_asked_again_for_the_same_firing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_never_answers_is_given_up_and_asked_again() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     lock.next(LockOperation::Acquire, [Fault::Hangs]);
     bench.task("a", &at(1), |_| async { Ok(()) });
     bench.task("b", "@at 2026-11-21T10:00:02Z", |_| async { Ok(()) });
@@ -144,7 +130,7 @@ async fn a_lock_that_never_answers_is_given_up_and_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_comes_when_its_lease_is_as_good_as_over_is_claimed_again_and_not_given_back()
 {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     lock.next(
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(4))],
@@ -182,7 +168,7 @@ async fn take(lock: &impl Lock, task: &str, fire_time: &str, bits: u128) -> task
 
 #[tokio::test(start_paused = true)]
 async fn an_instant_that_another_took_is_decided_with_its_name() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     bench.task("a", &at(1), |_| async { Ok(()) });
     bench.start().await;
     pass(0.5).await;
@@ -202,7 +188,7 @@ async fn an_instant_that_another_took_is_decided_with_its_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_firing_that_finds_the_task_running_elsewhere_is_an_overlap_if_that_run_goes_on() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     bench.task("a", &at(5), |_| async { Ok(()) });
     bench.start().await;
     pass(4.5).await;
@@ -216,7 +202,7 @@ async fn a_firing_that_finds_the_task_running_elsewhere_is_an_overlap_if_that_ru
 
 #[tokio::test(start_paused = true)]
 async fn a_firing_that_finds_the_task_running_elsewhere_is_an_overlap_if_that_run_ends_well() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     bench.task("a", &at(5), |_| async { Ok(()) });
     bench.start().await;
     pass(4.5).await;
@@ -232,7 +218,7 @@ async fn a_firing_that_finds_the_task_running_elsewhere_is_an_overlap_if_that_ru
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_owner_does_not_eat_the_next_firing() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     bench.task("a", &at(5), |_| async { Ok(()) });
     bench.start().await;
     pass(4.5).await;
@@ -249,7 +235,7 @@ async fn a_dead_owner_does_not_eat_the_next_firing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_firing_takes_the_place_of_one_that_waits_for_a_dead_owner() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     bench.task("a", "*/4 * * * * *", |_| async { Ok(()) });
     bench.start().await;
     pass(3.5).await;
@@ -265,7 +251,7 @@ async fn a_newer_firing_takes_the_place_of_one_that_waits_for_a_dead_owner() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_finds_several_firings_due_and_a_dead_owner_goes_on_firing() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     take(&lock.inner, "a", "2026-11-21T10:00:00Z", 7).await; // its lease ends at 10
     pass(4.5).await; // 1 to 4 are due
     bench.task("a", "* * * * * *", |_| async { Ok(()) });
@@ -302,7 +288,7 @@ async fn a_clock_ahead_of_the_stores_waits_for_the_stores() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_without_the_store_fails_with_its_words_and_can_be_tried_again() {
-    let (bench, lock) = scripted(|b| b);
+    let (bench, lock) = Bench::scripted(|b| b);
     lock.everything(Fault::NotSent);
     let error = bench.scheduler.start().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
@@ -319,7 +305,7 @@ async fn a_start_without_the_store_fails_with_its_words_and_can_be_tried_again()
 
 #[tokio::test(start_paused = true)]
 async fn a_start_waits_for_the_store_when_told_to() {
-    let (bench, lock) = scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
+    let (bench, lock) = Bench::scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
     lock.everything(Fault::NotSent);
     let comes_back = async {
         pass(10.0).await;
@@ -331,12 +317,12 @@ async fn a_start_waits_for_the_store_when_told_to() {
     assert_eq!(count(&bench, |e| matches!(e, Event::StoreDown { .. })), 1);
     assert_eq!(count(&bench, |e| matches!(e, Event::StoreUp { .. })), 1);
 
-    let (bench, lock) = scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
+    let (bench, lock) = Bench::scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
     lock.everything(Fault::NotSent);
     let error = bench.scheduler.start().await.unwrap_err().to_string();
     assert!(error.contains("within 30s"), "{error}");
 
-    let (bench, lock) = scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
+    let (bench, lock) = Bench::scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
     lock.everything(Fault::Denied);
     let begun = tokio::time::Instant::now();
     assert_eq!(
@@ -351,7 +337,7 @@ async fn a_start_waits_for_the_store_when_told_to() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_dropped_can_be_tried_again() {
-    let (bench, lock) = scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
+    let (bench, lock) = Bench::scripted(|b| b.wait_for_lock(Duration::from_secs(30)));
     lock.everything(Fault::NotSent);
     let start = tokio::time::timeout(Duration::from_secs(1), bench.scheduler.start());
     assert!(start.await.is_err());

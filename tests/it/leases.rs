@@ -5,25 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tasklock::chrono::TimeDelta;
-use tasklock::{
-    Event, LeaseLoss, Lock, LockOperation, MemoryLock, Outcome, Policy, RunStatus, TaskResult,
-};
+use tasklock::{Event, LeaseLoss, Lock, LockOperation, Outcome, Policy, RunStatus, TaskResult};
 
-use crate::support::{Bench, Fault, ScriptedLock, pass};
+use crate::support::{Bench, Fault, pass};
 
 const ONCE: &str = "@at 2026-11-21T10:00:01Z";
-
-fn bench() -> (Bench, ScriptedLock) {
-    let mut lock = None;
-    let bench = Bench::with(
-        |clock| {
-            lock.insert(ScriptedLock::new(MemoryLock::with_clock(clock)))
-                .clone()
-        },
-        |builder| builder,
-    );
-    (bench, lock.unwrap())
-}
 
 async fn two_minutes(_: tasklock::RunContext) -> TaskResult {
     pass(120.0).await;
@@ -50,7 +36,7 @@ fn losses(bench: &Bench) -> Vec<LeaseLoss> {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_longer_than_its_lease_keeps_it_by_renewing_every_third() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     register(&bench, 30, two_minutes);
     bench.start().await;
     pass(122.0).await;
@@ -70,7 +56,7 @@ async fn a_run_longer_than_its_lease_keeps_it_by_renewing_every_third() {
 
 #[tokio::test(start_paused = true)]
 async fn a_step_of_the_clock_has_all_leases_renewed_at_once() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     register(&bench, 300, two_minutes);
     bench.start().await;
     pass(5.0).await;
@@ -82,7 +68,7 @@ async fn a_step_of_the_clock_has_all_leases_renewed_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_somebody_else_took_drops_the_run_at_the_next_renewal() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     lock.next(LockOperation::Renew, [Fault::None, Fault::Taken]);
     register(&bench, 30, two_minutes);
     bench.start().await;
@@ -93,7 +79,7 @@ async fn a_lease_that_somebody_else_took_drops_the_run_at_the_next_renewal() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_cannot_be_renewed_drops_the_run_before_the_store_frees_it() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     lock.always(LockOperation::Renew, Fault::NotSent);
     let dropped_at = Arc::new(std::sync::Mutex::new(None));
     struct AtDrop(Arc<std::sync::Mutex<Option<tokio::time::Instant>>>);
@@ -127,7 +113,7 @@ async fn a_lease_that_cannot_be_renewed_drops_the_run_before_the_store_frees_it(
 
 #[tokio::test(start_paused = true)]
 async fn the_trust_window_counts_from_the_request_and_not_from_the_answer() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     lock.next(
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(2))],
@@ -144,7 +130,7 @@ async fn the_trust_window_counts_from_the_request_and_not_from_the_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_was_executed_but_not_answered_is_repeated() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     lock.next(
         LockOperation::Renew,
         [Fault::ReplyLost, Fault::NotSent, Fault::ReplyLost],
@@ -157,7 +143,7 @@ async fn a_renewal_that_was_executed_but_not_answered_is_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_knows_no_grace_and_is_seen_by_the_run() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     lock.next(LockOperation::Renew, [Fault::Taken]);
     let heard = Arc::new(AtomicBool::new(false));
     let hears = heard.clone();
@@ -182,7 +168,7 @@ async fn a_lost_lease_knows_no_grace_and_is_seen_by_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_without_an_answer_is_repeated_and_does_not_change_the_outcome() {
-    let (bench, lock) = bench();
+    let (bench, lock) = Bench::scripted(|builder| builder);
     lock.next(
         LockOperation::Release,
         [Fault::NotSent, Fault::ReplyLost, Fault::NotSent],
@@ -202,7 +188,7 @@ async fn a_release_without_an_answer_is_repeated_and_does_not_change_the_outcome
 
 #[tokio::test(start_paused = true)]
 async fn many_leases_are_renewed_together() {
-    let (bench, _) = bench();
+    let (bench, _) = Bench::scripted(|builder| builder);
     for i in 0..100 {
         let policy = Policy::default();
         let minute = Duration::from_secs(60);

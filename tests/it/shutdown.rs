@@ -9,26 +9,13 @@ use tasklock::{
     RunStatus, Scheduler, SchedulerState, TaskError,
 };
 
-use crate::support::{Bench, Fault, ScriptedLock, pass};
+use crate::support::{Bench, Fault, pass};
 
 fn bench_with_grace(seconds: u64) -> (Bench, MemoryLock) {
     let mut lock = None;
     let bench = Bench::with(
         |clock| lock.insert(MemoryLock::with_clock(clock)).clone(),
         |builder| builder.shutdown_grace(Duration::from_secs(seconds)),
-    );
-    (bench, lock.unwrap())
-}
-
-/// One on a lock whose answers go wrong as the test says.
-fn scripted_bench() -> (Bench, ScriptedLock) {
-    let mut lock = None;
-    let bench = Bench::with(
-        |clock| {
-            lock.insert(ScriptedLock::new(MemoryLock::with_clock(clock)))
-                .clone()
-        },
-        |builder| builder,
     );
     (bench, lock.unwrap())
 }
@@ -177,7 +164,7 @@ async fn a_run_that_blocks_its_thread_is_abandoned_reported_once_and_keeps_its_l
 
 #[tokio::test(start_paused = true)]
 async fn a_firing_granted_during_the_stop_is_run_for_the_others_do_not_ask_again() {
-    let (bench, scripted) = scripted_bench();
+    let (bench, scripted) = Bench::scripted(|builder| builder);
     scripted.next(
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(1))],
@@ -197,7 +184,7 @@ async fn a_firing_granted_during_the_stop_is_run_for_the_others_do_not_ask_again
 
 #[tokio::test(start_paused = true)]
 async fn a_firing_granted_after_the_stop_is_given_back() {
-    let (bench, scripted) = scripted_bench();
+    let (bench, scripted) = Bench::scripted(|builder| builder);
     scripted.next(
         LockOperation::Acquire,
         [Fault::Late(Duration::from_secs(8))],
@@ -214,18 +201,8 @@ async fn a_firing_granted_after_the_stop_is_given_back() {
 
 #[tokio::test(start_paused = true)]
 async fn firings_that_wait_are_decided_as_draining() {
-    let mut scripted = None;
-    let bench = Bench::with(
-        |clock| {
-            scripted
-                .insert(ScriptedLock::new(MemoryLock::with_clock(clock)))
-                .clone()
-        },
-        |builder| builder,
-    );
-    scripted
-        .unwrap()
-        .always(LockOperation::Acquire, Fault::NotSent);
+    let (bench, lock) = Bench::scripted(|builder| builder);
+    lock.always(LockOperation::Acquire, Fault::NotSent);
     bench.task("a", "* * * * * *", |_| async { Ok(()) });
     bench.start().await;
     pass(2.5).await;

@@ -73,7 +73,7 @@ pub(super) fn leave(engine: &Arc<Engine>, firing: &Firing, look: Look) {
 
 /// A firing of an `@after` was settled without a run here: looks again when a run elsewhere may have
 /// ended.
-pub(super) fn look_later(engine: &Arc<Engine>, entry: &Entry) {
+pub(super) fn look_later(engine: &Arc<Engine>, entry: &Arc<Entry>) {
     if let Some(delay) = entry.schedule.delay() {
         let look = Look {
             wait: delay.min(entry.policy.lease_ttl).max(SHORTEST_LOOK),
@@ -85,7 +85,7 @@ pub(super) fn look_later(engine: &Arc<Engine>, entry: &Entry) {
 
 /// A run has ended here: finds out what the lock has noted as its end, so that this instance names
 /// the same fire time as the others.
-pub(crate) async fn plan_next(engine: &Arc<Engine>, entry: &Entry) {
+pub(crate) async fn plan_next(engine: &Arc<Engine>, entry: &Arc<Entry>) {
     let Some(delay) = entry.schedule.delay() else {
         return;
     };
@@ -112,12 +112,12 @@ pub(crate) async fn plan_next(engine: &Arc<Engine>, entry: &Entry) {
 }
 
 /// Has the timer look again, counted from `now`.
-fn rearm(engine: &Engine, entry: &Entry, look: Look, now: DateTime<Utc>) {
+fn rearm(engine: &Engine, entry: &Arc<Entry>, look: Look, now: DateTime<Utc>) {
     let wait = TimeDelta::from_std(look.wait).unwrap_or(TimeDelta::MAX);
     // A time that chrono cannot count does not come.
     if let Some(due) = now.checked_add_signed(wait) {
         engine.rearm(Rearm {
-            task: entry.key.clone(),
+            entry: entry.clone(),
             // Locks count milliseconds.
             fire_time: look.fire_time.unwrap_or(due).trunc_subsecs(3),
             due,

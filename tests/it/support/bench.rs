@@ -11,6 +11,8 @@ use tasklock::{
     chrono,
 };
 
+use super::ScriptedLock;
+
 /// When the clocks of these tests start: a Saturday.
 pub const START: &str = "2026-11-21T10:00:00Z";
 
@@ -44,6 +46,15 @@ impl Bench {
     ) -> Self {
         let clock = Arc::new(TestClock::at(START));
         Self::on(clock.clone(), lock(clock), settings)
+    }
+
+    /// One on a lock whose answers go wrong as the test says.
+    pub fn scripted(
+        settings: impl FnOnce(SchedulerBuilder) -> SchedulerBuilder,
+    ) -> (Self, ScriptedLock) {
+        let (clock, lock) = clock_and_lock();
+        let lock = ScriptedLock::new(lock);
+        (Self::on(clock, lock.clone(), settings), lock)
     }
 
     pub fn on(

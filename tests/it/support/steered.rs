@@ -17,9 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tasklock::schemars::{self, JsonSchema};
 use tasklock::{
-    Answer, BaseTask, By, Clock, Deleted, Event, Expected, FencingToken, IfRunning, Observer,
-    PauseFor, RedisFleet, RedisLock, RunNow, Saved, Scheduler, SchedulerHandle, StoredTask,
-    SystemClock, TaskError, chrono_tz,
+    Answer, BaseTask, By, Clock, Deleted, Event, Expected, FencingToken, IfPaused, IfRunning,
+    Observer, PauseFor, RedisFleet, RedisLock, RunNow, Saved, Scheduler, SchedulerHandle,
+    StoredTask, SystemClock, TaskError, chrono_tz,
 };
 
 const CONFIG: &str = "TASKLOCK_TEST_STEERED";
@@ -367,6 +367,9 @@ async fn do_it(handle: &SchedulerHandle, act: &Value) -> tasklock::Result<Value>
             }
             if !text("key").is_empty() {
                 run = run.idempotency_key(text("key"));
+            }
+            if act["even_if_paused"] == true {
+                run = run.if_paused(IfPaused::Run);
             }
             if act["queue"] == true {
                 run = run.if_running(IfRunning::Queue);

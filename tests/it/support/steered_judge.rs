@@ -124,12 +124,20 @@ pub fn judge(noted: &[Noted], trail: &[Trail], truth: &Value, blow: &Blow) -> Ve
                     say("what was said to be skipped is not");
                 }
             }
-            "pause" if is == "done" && !blow.lost_data => {
-                let pauses = &truth["rules"]["pauses"];
-                if !pauses
-                    .as_array()
-                    .is_some_and(|all| all.contains(&act["task"]))
-                {
+            "unlock" => {
+                let held = truth["held"] == true;
+                if held && (is == "accepted" || done > 0) {
+                    say("its lock was said to be free, and is not");
+                }
+                // With the store's data the lock is lost as well.
+                if !held && !blow.lost_data && (is == "not_taken" || is == "refused") {
+                    say("its lock is free, and was said not to be");
+                }
+            }
+            "pause" | "pause_all" if is == "done" && !blow.lost_data => {
+                let what = act.get("task").cloned().unwrap_or(json!("*"));
+                let pauses = truth["rules"]["pauses"].as_array();
+                if !pauses.is_some_and(|all| all.contains(&what)) {
                     say("it was said to be paused, and is not");
                 }
             }
@@ -239,6 +247,22 @@ fn a_journal_that_breaks_a_promise_is_found_out() {
     has(
         found(&[pause, answered(1, json!({"is": "done"}))], &[], &calm),
         "is not",
+    );
+    let pause_all = asked(json!({"n": 1, "do": "pause_all"}));
+    has(
+        found(&[pause_all, answered(1, json!({"is": "done"}))], &[], &calm),
+        "is not",
+    );
+    let unlock = || asked(json!({"n": 1, "do": "unlock", "task": "t", "fence": 1}));
+    assert_eq!(found(&[unlock(), accepted()], &[done("b")], &calm), [""; 0]);
+    has(
+        found(&[unlock(), not_taken()], &[], &calm),
+        "said not to be",
+    );
+    let held = json!({"held": true});
+    has(
+        judge(&[unlock(), accepted()], &[], &held, &calm),
+        "and is not",
     );
     let cancel = || asked(json!({"n": 1, "do": "cancel", "run": "r"}));
     let end = || noted("b", "end", json!({"run": "r", "outcome": "cancelled"}));
