@@ -21,7 +21,7 @@ use crate::lock::{FencingToken, Finding};
 use crate::task::RunId;
 
 pub use place::Place;
-pub(crate) use stores::Stores;
+pub(crate) use stores::{Stores, refusal};
 
 /// What commands ask of a fleet, and have it do.
 #[async_trait]
@@ -144,6 +144,10 @@ pub(crate) enum Act {
     Reset {
         task: String,
     },
+    /// One that is defined at run time.
+    Delete {
+        task: String,
+    },
     Cancel {
         run: RunId,
         grace: Option<Duration>,
@@ -187,6 +191,7 @@ impl Act {
             | Act::Skip { task, .. }
             | Act::Override { task, .. }
             | Act::Reset { task }
+            | Act::Delete { task }
             | Act::Unlock { task, .. } => Some(task),
             Act::Pause { task, .. } | Act::Resume { task } => task.as_deref(),
             Act::Cancel { .. } | Act::Drain { .. } | Act::Undrain { .. } => None,

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::daemon::{self, Places};
 use crate::cli::pid_file::{Daemon, PidFile};
+use crate::cli::format::Output;
 use crate::cli::say;
 use crate::cli::status::{Failure, Status};
 use crate::cli::supervisor::Supervisor;
@@ -74,9 +75,8 @@ pub struct Restart {
 pub struct State {
     #[command(flatten)]
     pid_file: PidFileArg,
-    /// How to say it
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: crate::cli::format::Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -163,22 +163,21 @@ impl State {
     pub(super) fn run(self) -> Result<Status, Failure> {
         let path = &self.pid_file.pid_file;
         let (found, status) = daemon::state(path)?;
-        if self.output == crate::cli::format::Format::Text {
-            say(daemon::describe(&found, path));
-            return Ok(status);
-        }
         let (word, facts) = match &found {
             Daemon::Running(facts) => ("running", Some(facts)),
             Daemon::Stale(facts) => ("stale", Some(facts)),
             Daemon::NotRunning => ("not_running", None),
         };
-        say(serde_json::json!({
+        let answer = serde_json::json!({
             "state": word,
             "pid": facts.map(|f| f.pid),
             "instance": facts.map(|f| &f.instance).filter(|id| !id.is_empty()),
             "started_at": facts.map(|f| f.started.to_rfc3339()),
             "pid_file": path.display().to_string(),
-        }));
+        });
+        if !self.output.wrote(&answer)? {
+            say(daemon::describe(&found, path));
+        }
         Ok(status)
     }
 }

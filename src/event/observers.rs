@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::event::log::LogObserver;
 use crate::event::{Event, Observer};
@@ -12,6 +12,8 @@ use crate::event::{Event, Observer};
 #[derive(Clone)]
 pub(crate) struct Observers {
     list: Arc<[Arc<dyn Observer>]>,
+    /// Who came when the scheduler had been built.
+    late: Arc<OnceLock<Arc<dyn Observer>>>,
     has_panicked: Arc<AtomicBool>,
 }
 
@@ -21,12 +23,19 @@ impl Observers {
         list.extend(others);
         Self {
             list: list.into(),
+            late: Arc::default(),
             has_panicked: Arc::default(),
         }
     }
 
+    /// One more, once.
+    #[cfg(feature = "cli")]
+    pub(crate) fn also(&self, observer: Arc<dyn Observer>) {
+        let _ = self.late.set(observer);
+    }
+
     pub(crate) fn announce(&self, event: &Event) {
-        for observer in self.list.iter() {
+        for observer in self.list.iter().chain(self.late.get()) {
             let call = catch_unwind(AssertUnwindSafe(|| observer.on_event(event)));
             if call.is_err() && !self.has_panicked.swap(true, Ordering::Relaxed) {
                 tracing::error!(

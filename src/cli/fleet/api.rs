@@ -317,6 +317,12 @@ impl Fleet for Api {
                     .await?;
                 Ok(Done::said(format!("{task}: has its code's schedule again")))
             }
+            Act::Delete { task } => {
+                let path = format!("api/v1/tasks/{}", part(task));
+                let body = json!({ "reason": reason });
+                self.client.have(Method::DELETE, &path, &[], body).await?;
+                Ok(Done::said(format!("{task}: deleted")))
+            }
             Act::Cancel { run, grace } => {
                 let mut body = json!({ "mode": "graceful", "reason": reason });
                 match grace {
