@@ -39,6 +39,8 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::task::Task;
 
+#[cfg(feature = "cli")]
+pub(crate) use beside::Beside;
 use engine::Engine;
 
 pub use alarm::TimerEngine;

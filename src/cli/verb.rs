@@ -30,8 +30,8 @@ impl Verb {
         self.0.run(with).await
     }
 
-    /// Whether it runs a task in this process.
-    pub(crate) fn runs_here(&self) -> bool {
+    /// Whether it runs a task in this process (`run --here`), which is to log what that does then.
+    pub fn runs_here(&self) -> bool {
         self.0.runs_here()
     }
 }
