@@ -76,7 +76,9 @@ async fn run(arguments: Vec<String>, ctx: RunContext) -> TaskResult {
     };
     let ended = process_group::follow(&mut child, GRACE, ctx.cancelled(), reading).await?;
     match (ended, ctx.is_cancelled()) {
-        (None, _) => Err(TaskError::new("the command did not end though it was killed")),
+        (None, _) => Err(TaskError::new(
+            "the command did not end though it was killed",
+        )),
         (Some(ended), true) => Err(TaskError::new(format!(
             "the command was asked to end, as its run was to end, and ended with {ended}"
         ))),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::daemon::{self, Places};
-use crate::cli::pid_file::{Daemon, PidFile};
 use crate::cli::format::Output;
+use crate::cli::pid_file::{Daemon, PidFile};
 use crate::cli::say;
 use crate::cli::status::{Failure, Status};
 use crate::cli::supervisor::Supervisor;
@@ -49,6 +49,8 @@ pub struct Start {
     #[arg(short, long)]
     daemon: bool,
     #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
     files: Files,
 }
 
@@ -67,6 +69,8 @@ pub struct Restart {
     #[command(flatten)]
     patience: Patience,
     #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
     files: Files,
 }
 
@@ -77,6 +81,34 @@ pub struct State {
     pid_file: PidFileArg,
     #[command(flatten)]
     output: Output,
+}
+
+/// Some of the tasks.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Only {
+    /// Fires the tasks with one of these tags only, not those of the store
+    #[arg(long = "only", value_name = "TAG", value_delimiter = ',')]
+    tags: Vec<String>,
+}
+
+impl Only {
+    /// Leaves the other tasks to others.
+    pub(super) fn narrow(&self, scheduler: &Scheduler) -> Result<(), Failure> {
+        if self.tags.is_empty() || scheduler.only(&self.tags) > 0 {
+            return Ok(());
+        }
+        let tags = self.tags.join(", ");
+        Err(Failure::not_found(format!(
+            "--only: no task has the tag {tags}"
+        )))
+    }
+
+    /// Whether a task with these tags is one of them.
+    #[cfg(feature = "standalone")]
+    pub(super) fn has(&self, tags: &[&str]) -> bool {
+        let is_meant = |tag: &&str| self.tags.iter().any(|wanted| wanted == tag);
+        self.tags.is_empty() || tags.iter().any(|tag| is_meant(&tag))
+    }
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -103,6 +135,9 @@ pub(super) struct Files {
         default_value = "cron.log"
     )]
     log_file: PathBuf,
+    /// It says nothing but its log, as programs read that.
+    #[arg(skip)]
+    pub(super) is_silent: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -128,6 +163,7 @@ impl Files {
         Places {
             pid_file: self.pid_file.pid_file.clone(),
             log_file: self.log_file.clone(),
+            is_silent: self.is_silent,
         }
     }
 }
@@ -137,6 +173,10 @@ impl Start {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
+        let build = async || {
+            let scheduler = build().await?;
+            self.only.narrow(&scheduler).map(|()| scheduler)
+        };
         start(&self.files, self.daemon, build).await
     }
 }
@@ -155,6 +195,10 @@ impl Restart {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
+        let build = async || {
+            let scheduler = build().await?;
+            self.only.narrow(&scheduler).map(|()| scheduler)
+        };
         restart(&self.patience, &self.files, build).await
     }
 }
@@ -254,15 +298,18 @@ async fn fire<S: Served>(
         ),
     })?;
     // Before there is anything to stop.
-    let mut signals = Signals::listen(S::RELOADS)?;
-    say(format_args!("[PID] {}", facts.pid));
+    let log = daemon::is_daemon().then(|| places.log_file.clone());
+    let mut signals = Signals::listen(S::RELOADS, log)?;
+    if !places.is_silent {
+        say(format_args!("[PID] {}", facts.pid));
+    }
     let mut served = build().await?;
     let handle = served.scheduler().handle();
     handle.instance().clone_into(&mut facts.instance);
     let said = pid_file.say(&facts);
     said.map_err(|e| daemon::cannot("write the pid file", pid_file.path(), &e))?;
     tokio::select! {
-        started = served.scheduler().start() => started.map_err(|e| Failure::failed(e.to_string()))?,
+        started = served.scheduler().start() => started?,
         () = signals.stop() => return Ok(Status::Done),
     }
     let mut supervisor = Supervisor::default();
@@ -275,7 +322,9 @@ async fn fire<S: Served>(
     supervisor.stopping();
     let status = tokio::select! {
         report = served.scheduler().stop() => {
-            say(&report);
+            if !places.is_silent {
+                say(&report);
+            }
             if report.is_clean() { Status::Done } else { Status::Failed }
         }
         () = signals.stop() => return Err(Failure::failed("stopped at once by a second signal")),
@@ -297,10 +346,12 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     /// Who has nothing to read again ends with it, as programs do.
     hangup: Option<tokio::signal::unix::Signal>,
+    /// The log file is another one now: that of a daemon.
+    rotated: Option<(tokio::signal::unix::Signal, PathBuf)>,
 }
 
 impl Signals {
-    fn listen(reloads: bool) -> Result<Self, Failure> {
+    fn listen(reloads: bool, log: Option<PathBuf>) -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|e| Failure::failed(format!("cannot listen for signals: {e}")))
         };
@@ -308,21 +359,36 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hangup: reloads.then(|| listen(SignalKind::hangup())).transpose()?,
+            rotated: match log {
+                Some(log) => Some((listen(SignalKind::user_defined1())?, log)),
+                None => None,
+            },
         })
     }
 
     async fn next(&mut self) -> Asked {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
+        loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let rotated = async {
+                match &mut self.rotated {
+                    Some((rotated, log)) => rotated.recv().await.map(|()| &*log),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => return Asked::Stop,
+                _ = self.terminate.recv() => return Asked::Stop,
+                _ = hangup => return Asked::Reload,
+                log = rotated => if let Some(log) = log {
+                    daemon::write_to(log);
+                },
             }
-        };
-        tokio::select! {
-            biased;
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = hangup => Asked::Reload,
         }
     }
 

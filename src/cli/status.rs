@@ -30,6 +30,20 @@ pub(crate) enum Status {
     TimedOut = 124,
 }
 
+impl Status {
+    /// That of a process of ours that has ended; failed, if it is another's.
+    #[cfg(unix)]
+    pub(crate) fn of_code(code: Option<i32>) -> Self {
+        match code {
+            Some(2) => Status::Usage,
+            Some(3) => Status::NotFound,
+            Some(4) => Status::Refused,
+            Some(5) => Status::Unreachable,
+            _ => Status::Failed,
+        }
+    }
+}
+
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         ExitCode::from(status as u8)

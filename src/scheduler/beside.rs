@@ -44,12 +44,8 @@ impl Scheduler {
         engine.settings.observers.also(ends.clone());
         Engine::open(engine, is_locked).await?;
         let mut cut_short = std::pin::pin!(cut_short);
-        let mut starting = std::pin::pin!(steering::run_here(
-            engine,
-            &ask,
-            run.by.clone(),
-            is_locked
-        ));
+        let mut starting =
+            std::pin::pin!(steering::run_here(engine, &ask, run.by.clone(), is_locked));
         let mut is_cut = false;
         let started = loop {
             tokio::select! {

@@ -131,7 +131,14 @@ fn told(spec: &str, question: &Question, count: usize) -> (Value, Status) {
             let never = next.len() < count;
             let zone = schedule.timezone().name();
             let answer = json!({ "spec": spec, "tz": zone, "next": next, "never": never });
-            (answer, if never { Status::NotFound } else { Status::Done })
+            (
+                answer,
+                if never {
+                    Status::NotFound
+                } else {
+                    Status::Done
+                },
+            )
         }
         Err(error) => {
             let answer = json!({ "spec": spec, "error": spec_error(&error) });

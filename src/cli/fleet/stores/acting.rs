@@ -217,7 +217,9 @@ impl Stores {
         self.control()?.note_delete(task, by).await?;
         match store.delete(task, Expected::Anything).await? {
             Deleted::Done => Ok(Done::said(format!("{task}: deleted"))),
-            _ => Err(Failure::not_found(format!("task {task} was deleted by somebody else"))),
+            _ => Err(Failure::not_found(format!(
+                "task {task} was deleted by somebody else"
+            ))),
         }
     }
 
@@ -262,7 +264,7 @@ impl Stores {
     }
 }
 
-pub(in crate::cli) fn refusal(what: &str, refused: &Refused) -> Failure {
+pub(crate) fn refusal(what: &str, refused: &Refused) -> Failure {
     let status = match refused.why {
         Refusal::NoSuchTask | Refusal::NotLocked => Status::NotFound,
         Refusal::StoreDown => Status::Unreachable,
