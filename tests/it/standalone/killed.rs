@@ -3,15 +3,7 @@
 use rustix::process::Signal;
 
 use super::host::{Host, signal, wait};
-
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    !matches!(state, None | Some('Z'))
-}
+use crate::daemon::is_alive;
 
 /// The numbers that commands have written.
 fn pids(host: &Host) -> Vec<u32> {
