@@ -5,13 +5,14 @@ mod keeper;
 
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 #[cfg(unix)]
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
+use tokio::time::Sleep;
 
 /// How long the last of a command's output is waited for once it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -77,6 +78,14 @@ impl Drop for Group {
     }
 }
 
+/// The end of a wait that has begun.
+async fn over(wait: &mut Option<Pin<Box<Sleep>>>) {
+    match wait {
+        Some(wait) => wait.await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits for the end of a command that was just started as the leader of a group, while `reading` takes its
 /// output. Once it is `cancelled`, its group is asked to end, and killed after `grace`; what it leaves behind
 /// in its group is killed too. `None` if it does not end though it was killed.
@@ -93,8 +102,8 @@ pub(crate) async fn follow(
     let mut group = Group::of(child);
     let mut reading = pin!(reading);
     let mut cancelled = pin!(cancelled);
-    let mut patience = pin!(tokio::time::sleep(grace));
-    let (mut has_read, mut has_asked) = (false, false);
+    let mut patience = None;
+    let mut has_read = false;
     let mut status = None;
     loop {
         tokio::select! {
@@ -103,12 +112,11 @@ pub(crate) async fn follow(
                 status = Some(ended?);
                 break;
             }
-            () = &mut cancelled, if !has_asked => {
+            () = &mut cancelled, if patience.is_none() => {
                 group.ask();
-                has_asked = true;
-                patience.as_mut().reset(tokio::time::Instant::now() + grace);
+                patience = Some(Box::pin(tokio::time::sleep(grace)));
             }
-            () = &mut patience, if has_asked => break,
+            () = over(&mut patience) => break,
             () = &mut reading, if !has_read => has_read = true,
         }
     }
