@@ -92,6 +92,15 @@ pub(super) struct Only {
 }
 
 impl Only {
+    /// A scheduler that leaves the other tasks to others.
+    async fn of(
+        &self,
+        build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
+    ) -> Result<Scheduler, Failure> {
+        let scheduler = build().await?;
+        self.narrow(&scheduler).map(|()| scheduler)
+    }
+
     /// Leaves the other tasks to others.
     pub(super) fn narrow(&self, scheduler: &Scheduler) -> Result<(), Failure> {
         if self.tags.is_empty() || scheduler.only(&self.tags) > 0 {
@@ -137,7 +146,7 @@ pub(super) struct Files {
     log_file: PathBuf,
     /// It says nothing but its log, as programs read that.
     #[arg(skip)]
-    pub(super) is_silent: bool,
+    is_silent: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -159,6 +168,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Files {
+    /// Has it say nothing but its log, if so.
+    #[cfg(feature = "standalone")]
+    pub(super) fn silent(mut self, is_silent: bool) -> Self {
+        self.is_silent = is_silent;
+        self
+    }
+
     fn places(&self) -> Places {
         Places {
             pid_file: self.pid_file.pid_file.clone(),
@@ -173,10 +189,7 @@ impl Start {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
-        let build = async || {
-            let scheduler = build().await?;
-            self.only.narrow(&scheduler).map(|()| scheduler)
-        };
+        let build = async || self.only.of(build).await;
         start(&self.files, self.daemon, build).await
     }
 }
@@ -195,10 +208,7 @@ impl Restart {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
-        let build = async || {
-            let scheduler = build().await?;
-            self.only.narrow(&scheduler).map(|()| scheduler)
-        };
+        let build = async || self.only.of(build).await;
         restart(&self.patience, &self.files, build).await
     }
 }

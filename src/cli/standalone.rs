@@ -184,42 +184,54 @@ impl Circumstances for BesideFile {
 }
 
 impl Start {
-    async fn run(mut self) -> Result<Status, Failure> {
+    async fn run(self) -> Result<Status, Failure> {
         // Whoever asks for a daemon hears of a mistake here, and not from a log.
         let config = self.config.read()?;
         if self.check {
             super::say(cron::summary(&self.config.config, &config)?);
             return Ok(Status::Done);
         }
-        cron::refuse_without_place(&self.config.config, &config)?;
-        let path = self.config.config.clone();
-        let (format, only) = (self.log.log_format, self.only);
-        self.files.is_silent = format == LogFormat::Json;
-        let build = async || {
-            cron::Cron::build(path, config, (format, only))
-                .await?
-                .listening()
-                .await
-        };
-        service::start(&self.files, self.daemon, build).await
+        let daemon = self.daemon;
+        let build = Build::of(config, (self.config, self.log, self.only))?;
+        let files = self.files.silent(build.format == LogFormat::Json);
+        service::start(&files, daemon, async || build.made().await).await
     }
 }
 
 impl Restart {
-    async fn run(mut self) -> Result<Status, Failure> {
+    async fn run(self) -> Result<Status, Failure> {
         // Before anything is stopped that could not be started again.
         let config = self.config.read()?;
-        cron::refuse_without_place(&self.config.config, &config)?;
-        let path = self.config.config.clone();
-        let (format, only) = (self.log.log_format, self.only);
-        self.files.is_silent = format == LogFormat::Json;
-        let build = async || {
-            cron::Cron::build(path, config, (format, only))
-                .await?
-                .listening()
-                .await
-        };
-        service::restart(&self.patience, &self.files, build).await
+        let build = Build::of(config, (self.config, self.log, self.only))?;
+        let files = self.files.silent(build.format == LogFormat::Json);
+        service::restart(&self.patience, &files, async || build.made().await).await
+    }
+}
+
+/// What a cron is made of.
+struct Build {
+    path: PathBuf,
+    config: Config,
+    format: LogFormat,
+    only: Only,
+}
+
+impl Build {
+    fn of(config: Config, (path, log, only): (ConfigArg, LogArg, Only)) -> Result<Self, Failure> {
+        let path = path.config;
+        cron::refuse_without_place(&path, &config)?;
+        Ok(Self {
+            path,
+            config,
+            format: log.log_format,
+            only,
+        })
+    }
+
+    async fn made(self) -> Result<cron::Cron, Failure> {
+        let how = (self.format, self.only);
+        let cron = cron::Cron::build(self.path, self.config, how).await?;
+        cron.listening().await
     }
 }
 
