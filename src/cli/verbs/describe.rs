@@ -105,18 +105,8 @@ fn facts(task: &Task, zone: Tz, now: DateTime<Utc>) -> Vec<(&'static str, String
         add("warning", lint.text.clone());
     }
     if let Some(pause) = &task.pause {
-        let by = pause
-            .actor
-            .as_ref()
-            .map(|actor| format!(" by {actor}"))
-            .unwrap_or_default();
-        let until = pause
-            .until
-            .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
-        add(
-            "paused",
-            format!("yes{by}{}: {}", until.unwrap_or_default(), pause.reason),
-        );
+        let whose = next::by_and_until(pause, zone);
+        add("paused", format!("yes{whose}: {}", pause.reason));
     }
     let near =
         |at: DateTime<Utc>| format!("{}   {}", when::by_clock(at, zone), when::from_now(at, now));

@@ -5,29 +5,19 @@ use crate::cli::fleet::refusal;
 use crate::cli::format::note;
 use crate::cli::status::{Failure, Status};
 use crate::cli::verbs::Circumstances;
-use crate::cli::verbs::run::{self, RunNow};
-use crate::control;
+use crate::cli::verbs::run::RunNow;
 use crate::scheduler::Beside;
 
 impl RunNow {
     pub(super) async fn run_here(self, with: impl Circumstances) -> Result<Status, Failure> {
         let by = self.asker.by()?;
-        let params = self.params.as_deref().map(run::params).transpose()?;
+        let run = self.wanted(None)?.run_now(&by);
         #[cfg(all(feature = "standalone", unix))]
         let file = self.config.as_deref();
         #[cfg(not(all(feature = "standalone", unix)))]
         let file = None;
         let is_locked = !self.no_lock;
         let scheduler = with.own(file).await?;
-        let mut run = control::RunNow::new(&self.task, &by)
-            .if_running(self.if_running())
-            .if_paused(self.if_paused());
-        if let Some(params) = params {
-            run = run.params(params);
-        }
-        if let Some(at) = self.as_of {
-            run = run.as_of(at);
-        }
         let how = match is_locked {
             true => "in a process of its own, under the lock",
             false => "in a process of its own, without the lock",

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
 
-use crate::board::{Fire, Stamp};
+use crate::board::{Fire, Pause, Stamp};
 use crate::cli::fleet::Fleet;
 use crate::cli::format::{Output, note, print, say};
 use crate::cli::specs::{FireTimes, MOST, Question};
@@ -101,19 +101,8 @@ impl Next {
             say("never, as far as a clock can tell");
         }
         if let Some(pause) = &task.pause {
-            let by = pause
-                .actor
-                .as_ref()
-                .map(|actor| format!(" by {actor}"))
-                .unwrap_or_default();
-            let until = pause
-                .until
-                .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
-            let text = format!(
-                "note: paused{by}{} ({:?})",
-                until.unwrap_or_default(),
-                pause.reason
-            );
+            let whose = by_and_until(pause, zone);
+            let text = format!("note: paused{whose} ({:?})", pause.reason);
             note(contained_line(&text, 1_000));
         }
         Ok(status)
@@ -166,4 +155,13 @@ pub(crate) fn lines(fires: &[Fire], zone: Tz, now: DateTime<Utc>, indentation: &
         lines.push('\n');
     }
     lines
+}
+
+/// ` by ana until Mon 2026-11-23 08:00:00 CET`.
+pub(crate) fn by_and_until(pause: &Pause, zone: Tz) -> String {
+    let by = pause.actor.as_ref().map(|actor| format!(" by {actor}"));
+    let until = pause
+        .until
+        .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
+    format!("{}{}", by.unwrap_or_default(), until.unwrap_or_default())
 }

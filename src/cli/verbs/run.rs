@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::board::Run;
-use crate::cli::fleet::{Act, Fleet, instance_id};
+use crate::cli::fleet::{Act, Fleet, Wanted, instance_id};
 use crate::cli::format::{Format, Output, note, say};
 use crate::cli::specs;
 use crate::cli::status::{Failure, Status};
@@ -32,16 +32,16 @@ pub(crate) struct RunNow {
     pub(super) task: String,
     /// What it is told, as JSON; `-` reads it from standard input, where others cannot see it
     #[arg(long, value_name = "JSON")]
-    pub(super) params: Option<String>,
+    params: Option<String>,
     /// The instant, in the past, whose work it is to do again
     #[arg(long, value_name = "TIME", value_parser = specs::instant)]
-    pub(super) as_of: Option<DateTime<Utc>>,
+    as_of: Option<DateTime<Utc>>,
     /// Waits for a run of the task that goes on, up to ten minutes
     #[arg(long)]
-    pub(super) queue: bool,
+    queue: bool,
     /// Runs although the task is paused
     #[arg(long)]
-    pub(super) even_if_paused: bool,
+    even_if_paused: bool,
     /// The instance that is to run it, by the beginning of its id
     #[arg(long, value_name = "INSTANCE")]
     on: Option<String>,
@@ -68,23 +68,16 @@ pub(crate) struct RunNow {
     #[command(flatten)]
     pub(super) asker: Asker,
     #[command(flatten)]
-    pub(super) output: Output,
+    output: Output,
 }
 
 impl RunNow {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
-        let act = Act::Run {
-            params: self.params.as_deref().map(params).transpose()?,
-            task: self.task.clone(),
-            due_at: self.as_of,
-            if_running: self.if_running(),
-            if_paused: self.if_paused(),
-            instance: match &self.on {
-                Some(instance) => Some(instance_id(fleet, instance).await?),
-                None => None,
-            },
-            key: self.key.clone(),
+        let instance = match &self.on {
+            Some(instance) => Some(instance_id(fleet, instance).await?),
+            None => None,
         };
+        let act = Act::Run(self.wanted(instance)?);
         let by = self.asker.by()?;
         let mut waiting = Waiting::begin();
         waiting.show("waits for an instance");
@@ -129,22 +122,27 @@ impl RunNow {
         })
     }
 
-    pub(super) fn if_running(&self) -> IfRunning {
-        match self.queue {
-            true => IfRunning::Queue,
-            false => IfRunning::Refuse,
-        }
-    }
-
-    pub(super) fn if_paused(&self) -> IfPaused {
-        match self.even_if_paused {
-            true => IfPaused::Run,
-            false => IfPaused::Refuse,
-        }
+    /// The run that is wanted, there.
+    pub(super) fn wanted(&self, instance: Option<String>) -> Result<Wanted, Failure> {
+        Ok(Wanted {
+            task: self.task.clone(),
+            params: self.params.as_deref().map(params).transpose()?,
+            due_at: self.as_of,
+            if_running: match self.queue {
+                true => IfRunning::Queue,
+                false => IfRunning::Refuse,
+            },
+            if_paused: match self.even_if_paused {
+                true => IfPaused::Run,
+                false => IfPaused::Refuse,
+            },
+            instance,
+            key: self.key.clone(),
+        })
     }
 }
 
-pub(super) fn params(text: &str) -> Result<String, Failure> {
+fn params(text: &str) -> Result<String, Failure> {
     let mut read = String::new();
     let text = match text {
         "-" => {

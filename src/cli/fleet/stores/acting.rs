@@ -7,7 +7,7 @@ use crate::cli::fleet::stores::Stores;
 use crate::cli::fleet::{Act, Done, Fleet};
 use crate::cli::status::{Failure, Status};
 use crate::cli::when;
-use crate::control::{Answer, By, PauseFor, Refusal, Refused, RunNow};
+use crate::control::{Answer, By, PauseFor, Refusal, Refused};
 use crate::error::ErrorKind;
 #[cfg(feature = "dynamic")]
 use crate::fleet::Expected;
@@ -28,32 +28,10 @@ impl Stores {
             self.check_task(task).await?;
         }
         match act {
-            Act::Run {
-                task,
-                params,
-                due_at,
-                if_running,
-                if_paused,
-                instance,
-                key,
-            } => {
-                let mut run = RunNow::new(task, by)
-                    .if_running(*if_running)
-                    .if_paused(*if_paused);
-                if let Some(params) = params {
-                    run = run.params(params.as_str());
-                }
-                if let Some(at) = due_at {
-                    run = run.as_of(*at);
-                }
-                if let Some(instance) = instance {
-                    run = run.on(instance);
-                }
-                if let Some(key) = key {
-                    run = run.idempotency_key(key);
-                }
-                let answer = control.run(run).await?.answer;
-                self.answered(&format!("run of {task}"), answer).await
+            Act::Run(wanted) => {
+                let answer = control.run(wanted.run_now(by)).await?.answer;
+                let what = format!("run of {}", wanted.task);
+                self.answered(&what, answer).await
             }
             Act::Pause {
                 task,
