@@ -86,7 +86,7 @@ pub struct State {
 /// Some of the tasks.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Only {
-    /// Fires the tasks with one of these tags only, not those of the store
+    /// Fires only the tasks that have one of these tags (several with commas), and none of the store
     #[arg(long = "only", value_name = "TAG", value_delimiter = ',')]
     tags: Vec<String>,
 }
@@ -122,7 +122,7 @@ impl Only {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PidFileArg {
-    /// Where the daemon writes down its process id
+    /// The pid file of the daemon, which it keeps locked
     #[arg(
         long,
         value_name = "FILE",
@@ -136,7 +136,7 @@ pub(super) struct PidFileArg {
 pub(super) struct Files {
     #[command(flatten)]
     pid_file: PidFileArg,
-    /// Where the daemon writes what it would say
+    /// The log file of the daemon; at SIGUSR1 it is begun anew
     #[arg(
         long,
         value_name = "FILE",

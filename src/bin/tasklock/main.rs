@@ -53,6 +53,13 @@ async fn run(arguments: Arguments) -> ExitCode {
             tasklock::cli::standalone::run_verb(verb, arguments.place, Arguments::command()).await
         }
         #[cfg(all(feature = "standalone", unix))]
+        Command::Standalone(_) if arguments.place.is_named() => {
+            eprintln!(
+                "tasklock: where the fleet is says the file of tasks, under [lock]: leave the option out"
+            );
+            ExitCode::from(2)
+        }
+        #[cfg(all(feature = "standalone", unix))]
         Command::Standalone(command) => command.run().await,
     }
 }

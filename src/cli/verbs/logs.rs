@@ -24,7 +24,7 @@ pub(crate) struct Logs {
     /// The id of a run, or a task: its last run
     #[arg(value_name = "RUN|TASK")]
     what: String,
-    /// Goes on until the run has ended; of a task, with each run that follows, until Ctrl-C
+    /// Shows further lines until the run has ended; of a task, also those of the runs that follow, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
     /// Only what was logged since then: 24h, or 2030-01-31T09:00:00Z; of a task, of all its runs that have

@@ -30,7 +30,7 @@ const LONGEST: u64 = 64 * 1024;
 pub(crate) struct RunNow {
     /// The task
     pub(super) task: String,
-    /// What it is told, as JSON; `-` reads it from standard input, where others cannot see it
+    /// Its parameters, as JSON; `-` reads them from standard input, where others cannot see them
     #[arg(long, value_name = "JSON")]
     params: Option<String>,
     /// The instant, in the past, whose work it is to do again
@@ -45,17 +45,17 @@ pub(crate) struct RunNow {
     /// The instance that is to run it, by the beginning of its id
     #[arg(long, value_name = "INSTANCE")]
     on: Option<String>,
-    /// A name for this wish: asked again with the same one within a day, nothing is run twice
+    /// A key for this request: asked for again with the same one within a day, it is not run twice
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Does not wait for its end: prints its id
+    /// Does not wait for its end, and prints the id of the run
     #[arg(long)]
     no_wait: bool,
     /// How long to wait for its end
     #[arg(long, value_name = "LENGTH", value_parser = when::read_length)]
     timeout: Option<Duration>,
-    /// Runs it in this process, under its lock; Ctrl-C asks it to end. For the program whose tasks they are,
-    /// or for those of a file
+    /// Runs it in this process, under its lock, with the code of this program or the tasks of a file; Ctrl-C asks it to
+    /// end
     #[arg(long, group = "in_process", conflicts_with_all = ["on", "key", "no_wait", "timeout"])]
     here: bool,
     /// As --here, but without the lock: a run of it elsewhere may go on at the same time

@@ -124,4 +124,6 @@ fn a_redis_that_is_away_is_status_5_and_no_obstacle_without_the_lock() {
     assert_eq!(host.run(&["start", "--config", "wrong.toml"]).0, 1);
     assert_eq!(host.run(&["apply", "wrong.toml"]).0, 1);
     assert_eq!(host.run(&["start", "--nonsense"]).0, 2);
+    let (status, _, err) = host.run(&["start", "--redis", "redis://127.0.0.1:1"]);
+    assert!(status == 2 && err.contains("under [lock]"), "{err}");
 }
