@@ -1,6 +1,6 @@
 //! `start`, `stop`, `restart` and `state`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -252,11 +252,11 @@ pub(super) async fn start<S: Served>(
 ) -> Result<Status, Failure> {
     if daemon::is_daemon() {
         daemon::leave_terminal()?;
-        return fire(&files.places(), build).await;
+        return fire(&files.places(), Some(&files.log_file), build).await;
     }
     match in_background {
         true => start_daemon(&files.places()).await,
-        false => fire(&files.places(), build).await,
+        false => fire(&files.places(), None, build).await,
     }
 }
 
@@ -269,7 +269,7 @@ pub(super) async fn restart<S: Served>(
     let places = files.places();
     if daemon::is_daemon() {
         daemon::leave_terminal()?;
-        return fire(&places, build).await;
+        return fire(&places, Some(&files.log_file), build).await;
     }
     let Patience { timeout, force } = *patience;
     match daemon::stop(&places.pid_file, timeout, force).await {
@@ -288,9 +288,10 @@ async fn start_daemon(places: &Places) -> Result<Status, Failure> {
     Ok(Status::Done)
 }
 
-/// Fires the tasks until a signal comes.
+/// Fires the tasks until a signal comes; `log` is the file of a daemon, which others may move away.
 async fn fire<S: Served>(
     places: &Places,
+    log: Option<&Path>,
     build: impl AsyncFnOnce() -> Result<S, Failure>,
 ) -> Result<Status, Failure> {
     let path = &places.pid_file;
@@ -308,7 +309,6 @@ async fn fire<S: Served>(
         ),
     })?;
     // Before there is anything to stop.
-    let log = daemon::is_daemon().then(|| places.log_file.clone());
     let mut signals = Signals::listen(S::RELOADS, log)?;
     if !places.is_silent {
         say(format_args!("[PID] {}", facts.pid));
@@ -361,7 +361,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen(reloads: bool, log: Option<PathBuf>) -> Result<Self, Failure> {
+    fn listen(reloads: bool, log: Option<&Path>) -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|e| Failure::failed(format!("cannot listen for signals: {e}")))
         };
@@ -370,7 +370,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             hangup: reloads.then(|| listen(SignalKind::hangup())).transpose()?,
             rotated: match log {
-                Some(log) => Some((listen(SignalKind::user_defined1())?, log)),
+                Some(log) => Some((listen(SignalKind::user_defined1())?, log.to_owned())),
                 None => None,
             },
         })
