@@ -52,10 +52,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::scheduler::Scheduler;
-use fleet::{Fleet, Stores};
 use format::{note, say};
 use status::{Failure, Status};
-use verbs::Circumstances;
 
 pub use fleet::Place;
 pub use scheduled::scheduled;
@@ -86,13 +84,15 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it fires tasks, and is to log what they do. The others answer people, who want to read nothing else.
+    /// Whether it runs tasks in this process, and is to log what they do. The others answer people, who want to read nothing else.
     pub fn fires(&self) -> bool {
-        #[cfg(unix)]
-        let fires = matches!(self, Command::Start(_) | Command::Restart(_));
-        #[cfg(not(unix))]
-        let fires = false;
-        fires
+        match self {
+            #[cfg(unix)]
+            Command::Start(_) | Command::Restart(_) => true,
+            #[cfg(unix)]
+            Command::Stop(_) | Command::State(_) => false,
+            Command::Verb(verb) => verb.runs_here(),
+        }
     }
 
     /// Carries it out. `build` makes the scheduler with its tasks, not started; it is called if the
@@ -100,14 +100,11 @@ impl Command {
     ///
     /// Exit statuses: 0 done; 1 failed, of `run` also if the run did; 2 wrong usage; 3 not running or not
     /// found; 4 refused; 5 the store cannot be asked; 124 timed out.
-    pub async fn run<E: fmt::Display>(
+    pub async fn run<E: fmt::Display + 'static>(
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, E>,
     ) -> ExitCode {
-        let build = async || {
-            let built = build().await;
-            built.map_err(|e| Failure::failed(e.to_string()))
-        };
+        let build = async || build().await.map_err(status::not_built);
         exit(match self {
             #[cfg(unix)]
             Command::Start(start) => start.run(build).await,
@@ -117,13 +114,7 @@ impl Command {
             Command::Restart(restart) => restart.run(build).await,
             #[cfg(unix)]
             Command::State(state) => state.run(),
-            Command::Verb(verb) => {
-                let with = Circumstances {
-                    reach: async || Ok(Box::new(Stores::of(build().await?)) as Box<dyn Fleet>),
-                    program: verb::embedded(),
-                };
-                verb.carry_out(with).await
-            }
+            Command::Verb(verb) => verb.carry_out(verb::Inside(build)).await,
         })
     }
 }

@@ -11,6 +11,7 @@ mod page;
 mod program;
 mod settings;
 mod source;
+mod tag;
 mod task;
 mod user;
 

@@ -23,6 +23,9 @@ mod kinds;
 mod lock;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(any(feature = "cli", feature = "shell"))]
+#[cfg_attr(not(unix), allow(dead_code))]
+mod process_group;
 mod random;
 mod schedule;
 mod scheduler;

@@ -3,6 +3,8 @@
 mod admit;
 mod alarm;
 mod attempt;
+#[cfg(feature = "cli")]
+mod beside;
 mod builder;
 mod claiming;
 mod counting;
@@ -38,6 +40,8 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::task::Task;
 
+#[cfg(feature = "cli")]
+pub(crate) use beside::Beside;
 use engine::Engine;
 
 pub use alarm::TimerEngine;
@@ -164,6 +168,24 @@ impl Scheduler {
     #[cfg(all(feature = "standalone", unix))]
     pub(crate) fn look_at_stored(&self) {
         self.engine.look_at_stored();
+    }
+
+    /// Leaves to others what has none of these tags: takes tasks of code out, and has those of the store
+    /// not looked at. How many tasks are left.
+    #[cfg(all(feature = "cli", unix))]
+    pub(crate) fn only(&self, tags: &[String]) -> usize {
+        let entries = self.engine.registry.all();
+        let is_meant = |tag: &&str| tags.iter().any(|wanted| wanted == tag);
+        for entry in &entries {
+            if !entry.task.tags().iter().any(|tag| is_meant(&tag)) {
+                self.engine.unregister(entry.name.as_str());
+            }
+        }
+        #[cfg(feature = "dynamic")]
+        let store = &self.engine.leaves_stored;
+        #[cfg(feature = "dynamic")]
+        store.store(true, std::sync::atomic::Ordering::Release);
+        self.engine.registry.len()
     }
 
     /// Registers a task that fires when what `make` makes of it says so.

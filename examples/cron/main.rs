@@ -73,15 +73,13 @@ async fn build(logs: &RunLogLayer) -> tasklock::Result<Scheduler> {
     };
     let scheduler = builder.application_version("1.8.2").build()?;
     let second = Duration::from_secs(1);
-    scheduler.register(BaseTask::new(
-        "hello",
-        "* * * * * *",
-        second,
-        |ctx| async move {
+    scheduler.register(
+        BaseTask::new("hello", "* * * * * *", second, |ctx| async move {
             info!("Hello at {}", ctx.fire_time());
             Ok(())
-        },
-    ))?;
+        })
+        .tag("often"),
+    )?;
     // Takes as long as somebody wishes who wants to see a drain.
     let takes = std::env::var("SLOW_SECONDS")
         .ok()

@@ -60,7 +60,7 @@ impl Facts {
             policy: policy.zip(task.timeout),
             kind: task.kind.as_deref().map(Arc::from),
             description: String::new(),
-            tags: Vec::new(),
+            tags: task.tags.clone(),
             source: None,
             is_enabled: true,
             version: None,

@@ -9,8 +9,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cli::format::note;
 use crate::cli::pid_file::{self, Daemon, Facts};
 use crate::cli::status::{Failure, Status};
+use crate::cli::terminal::Waiting;
 use crate::time::{Clock, SystemClock};
 
 /// Tells a process who started it to be the daemon. With a number, so that what the daemon starts in
@@ -20,6 +22,8 @@ const STARTED_BY: &str = "TASKLOCK_DAEMON_STARTED_BY";
 const COMES_UP_WITHIN: Duration = Duration::from_secs(10);
 /// How often those who wait look.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often it is said how long they have waited.
+const TOLD: Duration = Duration::from_millis(500);
 /// How much of the log is shown of a daemon that did not come up.
 const LAST_LINES: usize = 20;
 const LONGEST_EXCERPT: u64 = 64 << 10;
@@ -29,11 +33,15 @@ const LONGEST_EXCERPT: u64 = 64 << 10;
 pub(crate) struct Places {
     pub(crate) pid_file: PathBuf,
     pub(crate) log_file: PathBuf,
+    /// Whoever reads its log wants nothing else there.
+    pub(crate) is_silent: bool,
 }
 
 /// Starts this program again as a daemon, with the same arguments, and waits until it is one.
 pub(crate) async fn start(places: &Places) -> Result<Facts, Failure> {
-    let Places { pid_file, log_file } = places;
+    let Places {
+        pid_file, log_file, ..
+    } = places;
     refuse_second(pid_file)?;
     let log = OpenOptions::new().create(true).append(true).open(log_file);
     let log = log.map_err(|e| cannot("write the log file", log_file, &e))?;
@@ -65,7 +73,7 @@ pub(crate) async fn start(places: &Places) -> Result<Facts, Failure> {
                 "it did not come up ({ended}); {} says:\n{said}",
                 log_file.display()
             );
-            return Err(Failure::failed(text));
+            return Err(Failure::new(Status::of_code(ended.code()), text));
         }
         if SystemClock.monotonic() >= until {
             let text = format!(
@@ -196,6 +204,19 @@ pub(crate) fn is_daemon() -> bool {
     std::env::var(STARTED_BY).is_ok_and(|by| by == parent)
 }
 
+/// Writes to the log file of that name from now on: the one that it had has another name, or is gone.
+pub(crate) fn write_to(log_file: &Path) {
+    let opened = OpenOptions::new().create(true).append(true).open(log_file);
+    let written = opened.and_then(|log| {
+        rustix::stdio::dup2_stdout(&log)?;
+        Ok(rustix::stdio::dup2_stderr(&log)?)
+    });
+    if let Err(error) = written {
+        // It goes on as it was, and says so there.
+        note(cannot("write the log file", log_file, &error));
+    }
+}
+
 /// Leaves the terminal of whoever started it.
 pub(crate) fn leave_terminal() -> Result<(), Failure> {
     match rustix::process::setsid() {
@@ -209,7 +230,17 @@ fn look(pid_file: &Path) -> Result<Daemon, Failure> {
 }
 
 async fn is_let_go(pid_file: &Path, within: Duration) -> Result<bool, Failure> {
-    let let_go = pid_file::is_let_go(pid_file, within).await;
+    let mut waiting = Waiting::begin();
+    let mut looks = tokio::time::interval(TOLD);
+    let let_go = pid_file::is_let_go(pid_file, within);
+    let mut let_go = std::pin::pin!(let_go);
+    let let_go = loop {
+        tokio::select! {
+            biased;
+            let_go = &mut let_go => break let_go,
+            _ = looks.tick() => waiting.show("waits for its runs to end"),
+        }
+    };
     let_go.map_err(|e| cannot("read the pid file", pid_file, &e))
 }
 

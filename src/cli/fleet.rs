@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::board::{Fire, Instance, Lock, Run, Stamp, Summary, Task, Why};
 use crate::cli::status::Failure;
-use crate::control::{By, IfPaused, IfRunning, Missed};
+use crate::control::{By, IfPaused, IfRunning, Missed, RunNow};
 use crate::event::Outcome;
 use crate::history::LogLine;
 use crate::lock::{FencingToken, Finding};
 use crate::task::RunId;
 
 pub use place::Place;
-pub(crate) use stores::Stores;
+pub(crate) use stores::{Stores, refusal};
 
 /// What commands ask of a fleet, and have it do.
 #[async_trait]
@@ -113,15 +113,7 @@ pub(crate) struct Readiness {
 /// What somebody wants done.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
-    Run {
-        task: String,
-        params: Option<String>,
-        due_at: Option<DateTime<Utc>>,
-        if_running: IfRunning,
-        if_paused: IfPaused,
-        instance: Option<String>,
-        key: Option<String>,
-    },
+    Run(Wanted),
     /// Of one task, or of all.
     Pause {
         task: Option<String>,
@@ -144,6 +136,10 @@ pub(crate) enum Act {
     Reset {
         task: String,
     },
+    /// One that is defined at run time.
+    Delete {
+        task: String,
+    },
     Cancel {
         run: RunId,
         grace: Option<Duration>,
@@ -159,6 +155,40 @@ pub(crate) enum Act {
         fence: FencingToken,
         force: bool,
     },
+}
+
+/// A run that somebody wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) task: String,
+    pub(crate) params: Option<String>,
+    pub(crate) due_at: Option<DateTime<Utc>>,
+    pub(crate) if_running: IfRunning,
+    pub(crate) if_paused: IfPaused,
+    pub(crate) instance: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
+impl Wanted {
+    /// As the control of a fleet is asked for it.
+    pub(crate) fn run_now(&self, by: &By) -> RunNow {
+        let mut run = RunNow::new(&self.task, by)
+            .if_running(self.if_running)
+            .if_paused(self.if_paused);
+        if let Some(params) = &self.params {
+            run = run.params(params.as_str());
+        }
+        if let Some(at) = self.due_at {
+            run = run.as_of(at);
+        }
+        if let Some(instance) = &self.instance {
+            run = run.on(instance);
+        }
+        match &self.key {
+            Some(key) => run.idempotency_key(key),
+            None => run,
+        }
+    }
 }
 
 /// What was done.
@@ -183,10 +213,11 @@ impl Act {
     /// The task it is about, if it is about one.
     pub(crate) fn task(&self) -> Option<&str> {
         match self {
-            Act::Run { task, .. }
-            | Act::Skip { task, .. }
+            Act::Run(wanted) => Some(&wanted.task),
+            Act::Skip { task, .. }
             | Act::Override { task, .. }
             | Act::Reset { task }
+            | Act::Delete { task }
             | Act::Unlock { task, .. } => Some(task),
             Act::Pause { task, .. } | Act::Resume { task } => task.as_deref(),
             Act::Cancel { .. } | Act::Drain { .. } | Act::Undrain { .. } => None,

@@ -8,11 +8,14 @@ use tokio::process::Command;
 use tracing::info;
 
 use crate::base_task::BaseTask;
+use crate::process_group;
 use crate::task::{RunContext, TaskError, TaskResult};
 use crate::text::contained_line;
 
 /// The longest line of its output that is told, in bytes; more of it is lost.
 const LONGEST_LINE: u64 = 2 * 1024;
+/// How long it has between being asked to end and being killed.
+const GRACE: Duration = Duration::from_secs(3);
 /// So many lines of each stream are told.
 const MOST_LINES: usize = 500;
 
@@ -30,7 +33,8 @@ const MOST_LINES: usize = 500;
 /// ```
 ///
 /// What it writes becomes lines of the run's log, up to 500 of each stream. It succeeds if its exit status is 0. At its
-/// timeout, and when its run is cancelled, it and what it started are killed. It sees our environment, and
+/// timeout, and when its run is cancelled, it and what it started get `SIGTERM`, and `SIGKILL` after three seconds; what
+/// it leaves behind when it ends is killed too, and all of it if this process is killed. It sees our environment, and
 /// `TASKLOCK_TASK`, `TASKLOCK_RUN_ID`, `TASKLOCK_FIRE_TIME` and `TASKLOCK_FENCING_TOKEN`. Arguments can be seen by
 /// everybody on the host: give secrets otherwise.
 pub fn scheduled<I>(
@@ -66,20 +70,19 @@ async fn run(arguments: Vec<String>, ctx: RunContext) -> TaskResult {
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn()?;
-    let group = Group::of(&child);
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let waited = async {
-        let ended = child.wait().await;
-        // What it left behind would keep its streams open, and us waiting.
-        drop(group);
-        ended
+    let reading = async {
+        tokio::join!(tell("stdout", out), tell("stderr", err));
     };
-    tokio::select! {
-        biased;
-        () = ctx.cancelled() => {
-            Err(TaskError::new("the command was killed, as its run was to end"))
-        }
-        (ended, (), ()) = async { tokio::join!(waited, tell("stdout", out), tell("stderr", err)) } => judge(ended?),
+    let ended = process_group::follow(&mut child, GRACE, ctx.cancelled(), reading).await?;
+    match (ended, ctx.is_cancelled()) {
+        (None, _) => Err(TaskError::new(
+            "the command did not end though it was killed",
+        )),
+        (Some(ended), true) => Err(TaskError::new(format!(
+            "the command was asked to end, as its run was to end, and ended with {ended}"
+        ))),
+        (Some(ended), false) => judge(ended),
     }
 }
 
@@ -112,38 +115,6 @@ async fn tell(stream: &'static str, output: Option<impl AsyncRead + Unpin>) {
             info!(target: "tasklock::command", stream, "{}", contained_line(text.trim_end(), 4 * 1024));
         } else if told == MOST_LINES + 1 {
             info!(target: "tasklock::command", stream, "Further output left out");
-        }
-    }
-}
-
-/// The process group that a command leads. Whoever drops it kills what is left of it: a run whose lease
-/// is lost goes on nowhere.
-struct Group {
-    #[cfg(unix)]
-    leader: Option<rustix::process::Pid>,
-}
-
-impl Group {
-    #[cfg(unix)]
-    fn of(child: &tokio::process::Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self {
-            leader: id.and_then(rustix::process::Pid::from_raw),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn of(_: &tokio::process::Child) -> Self {
-        Self {}
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.leader {
-            // There may be nobody left.
-            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }
 }

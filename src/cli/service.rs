@@ -1,11 +1,12 @@
 //! `start`, `stop`, `restart` and `state`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::daemon::{self, Places};
+use crate::cli::format::Output;
 use crate::cli::pid_file::{Daemon, PidFile};
 use crate::cli::say;
 use crate::cli::status::{Failure, Status};
@@ -48,6 +49,8 @@ pub struct Start {
     #[arg(short, long)]
     daemon: bool,
     #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
     files: Files,
 }
 
@@ -66,6 +69,8 @@ pub struct Restart {
     #[command(flatten)]
     patience: Patience,
     #[command(flatten)]
+    only: Only,
+    #[command(flatten)]
     files: Files,
 }
 
@@ -74,14 +79,50 @@ pub struct Restart {
 pub struct State {
     #[command(flatten)]
     pid_file: PidFileArg,
-    /// How to say it
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: crate::cli::format::Format,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Some of the tasks.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Only {
+    /// Fires only the tasks that have one of these tags (several with commas), and none of the store
+    #[arg(long = "only", value_name = "TAG", value_delimiter = ',')]
+    tags: Vec<String>,
+}
+
+impl Only {
+    /// A scheduler that leaves the other tasks to others.
+    async fn of(
+        &self,
+        build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
+    ) -> Result<Scheduler, Failure> {
+        let scheduler = build().await?;
+        self.narrow(&scheduler).map(|()| scheduler)
+    }
+
+    /// Leaves the other tasks to others.
+    pub(super) fn narrow(&self, scheduler: &Scheduler) -> Result<(), Failure> {
+        if self.tags.is_empty() || scheduler.only(&self.tags) > 0 {
+            return Ok(());
+        }
+        let tags = self.tags.join(", ");
+        Err(Failure::not_found(format!(
+            "--only: no task has the tag {tags}"
+        )))
+    }
+
+    /// Whether a task with these tags is one of them.
+    #[cfg(feature = "standalone")]
+    pub(super) fn has(&self, tags: &[&str]) -> bool {
+        let is_meant = |tag: &&str| self.tags.iter().any(|wanted| wanted == tag);
+        self.tags.is_empty() || tags.iter().any(|tag| is_meant(&tag))
+    }
 }
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PidFileArg {
-    /// Where the daemon writes down its process id
+    /// The pid file of the daemon, which it keeps locked
     #[arg(
         long,
         value_name = "FILE",
@@ -95,7 +136,7 @@ pub(super) struct PidFileArg {
 pub(super) struct Files {
     #[command(flatten)]
     pid_file: PidFileArg,
-    /// Where the daemon writes what it would say
+    /// The log file of the daemon; at SIGUSR1 it is begun anew
     #[arg(
         long,
         value_name = "FILE",
@@ -103,6 +144,9 @@ pub(super) struct Files {
         default_value = "cron.log"
     )]
     log_file: PathBuf,
+    /// It says nothing but its log, as programs read that.
+    #[arg(skip)]
+    is_silent: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -124,10 +168,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Files {
+    /// Has it say nothing but its log, if so.
+    #[cfg(feature = "standalone")]
+    pub(super) fn silent(mut self, is_silent: bool) -> Self {
+        self.is_silent = is_silent;
+        self
+    }
+
     fn places(&self) -> Places {
         Places {
             pid_file: self.pid_file.pid_file.clone(),
             log_file: self.log_file.clone(),
+            is_silent: self.is_silent,
         }
     }
 }
@@ -137,6 +189,7 @@ impl Start {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
+        let build = async || self.only.of(build).await;
         start(&self.files, self.daemon, build).await
     }
 }
@@ -155,6 +208,7 @@ impl Restart {
         self,
         build: impl AsyncFnOnce() -> Result<Scheduler, Failure>,
     ) -> Result<Status, Failure> {
+        let build = async || self.only.of(build).await;
         restart(&self.patience, &self.files, build).await
     }
 }
@@ -163,22 +217,21 @@ impl State {
     pub(super) fn run(self) -> Result<Status, Failure> {
         let path = &self.pid_file.pid_file;
         let (found, status) = daemon::state(path)?;
-        if self.output == crate::cli::format::Format::Text {
-            say(daemon::describe(&found, path));
-            return Ok(status);
-        }
         let (word, facts) = match &found {
             Daemon::Running(facts) => ("running", Some(facts)),
             Daemon::Stale(facts) => ("stale", Some(facts)),
             Daemon::NotRunning => ("not_running", None),
         };
-        say(serde_json::json!({
+        let answer = serde_json::json!({
             "state": word,
             "pid": facts.map(|f| f.pid),
             "instance": facts.map(|f| &f.instance).filter(|id| !id.is_empty()),
             "started_at": facts.map(|f| f.started.to_rfc3339()),
             "pid_file": path.display().to_string(),
-        }));
+        });
+        if !self.output.wrote(&answer)? {
+            say(daemon::describe(&found, path));
+        }
         Ok(status)
     }
 }
@@ -199,11 +252,11 @@ pub(super) async fn start<S: Served>(
 ) -> Result<Status, Failure> {
     if daemon::is_daemon() {
         daemon::leave_terminal()?;
-        return fire(&files.places(), build).await;
+        return fire(&files.places(), Some(&files.log_file), build).await;
     }
     match in_background {
         true => start_daemon(&files.places()).await,
-        false => fire(&files.places(), build).await,
+        false => fire(&files.places(), None, build).await,
     }
 }
 
@@ -216,7 +269,7 @@ pub(super) async fn restart<S: Served>(
     let places = files.places();
     if daemon::is_daemon() {
         daemon::leave_terminal()?;
-        return fire(&places, build).await;
+        return fire(&places, Some(&files.log_file), build).await;
     }
     let Patience { timeout, force } = *patience;
     match daemon::stop(&places.pid_file, timeout, force).await {
@@ -235,9 +288,10 @@ async fn start_daemon(places: &Places) -> Result<Status, Failure> {
     Ok(Status::Done)
 }
 
-/// Fires the tasks until a signal comes.
+/// Fires the tasks until a signal comes; `log` is the file of a daemon, which others may move away.
 async fn fire<S: Served>(
     places: &Places,
+    log: Option<&Path>,
     build: impl AsyncFnOnce() -> Result<S, Failure>,
 ) -> Result<Status, Failure> {
     let path = &places.pid_file;
@@ -255,15 +309,17 @@ async fn fire<S: Served>(
         ),
     })?;
     // Before there is anything to stop.
-    let mut signals = Signals::listen(S::RELOADS)?;
-    say(format_args!("[PID] {}", facts.pid));
+    let mut signals = Signals::listen(S::RELOADS, log)?;
+    if !places.is_silent {
+        say(format_args!("[PID] {}", facts.pid));
+    }
     let mut served = build().await?;
     let handle = served.scheduler().handle();
     handle.instance().clone_into(&mut facts.instance);
     let said = pid_file.say(&facts);
     said.map_err(|e| daemon::cannot("write the pid file", pid_file.path(), &e))?;
     tokio::select! {
-        started = served.scheduler().start() => started.map_err(|e| Failure::failed(e.to_string()))?,
+        started = served.scheduler().start() => started?,
         () = signals.stop() => return Ok(Status::Done),
     }
     let mut supervisor = Supervisor::default();
@@ -276,7 +332,9 @@ async fn fire<S: Served>(
     supervisor.stopping();
     let status = tokio::select! {
         report = served.scheduler().stop() => {
-            say(&report);
+            if !places.is_silent {
+                say(&report);
+            }
             if report.is_clean() { Status::Done } else { Status::Failed }
         }
         () = signals.stop() => return Err(Failure::failed("stopped at once by a second signal")),
@@ -298,10 +356,12 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     /// Who has nothing to read again ends with it, as programs do.
     hangup: Option<tokio::signal::unix::Signal>,
+    /// The log file is another one now: that of a daemon.
+    rotated: Option<(tokio::signal::unix::Signal, PathBuf)>,
 }
 
 impl Signals {
-    fn listen(reloads: bool) -> Result<Self, Failure> {
+    fn listen(reloads: bool, log: Option<&Path>) -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|e| Failure::failed(format!("cannot listen for signals: {e}")))
         };
@@ -309,21 +369,36 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hangup: reloads.then(|| listen(SignalKind::hangup())).transpose()?,
+            rotated: match log {
+                Some(log) => Some((listen(SignalKind::user_defined1())?, log.to_owned())),
+                None => None,
+            },
         })
     }
 
     async fn next(&mut self) -> Asked {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
+        loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let rotated = async {
+                match &mut self.rotated {
+                    Some((rotated, log)) => rotated.recv().await.map(|()| &*log),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => return Asked::Stop,
+                _ = self.terminate.recv() => return Asked::Stop,
+                _ = hangup => return Asked::Reload,
+                log = rotated => if let Some(log) = log {
+                    daemon::write_to(log);
+                },
             }
-        };
-        tokio::select! {
-            biased;
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = hangup => Asked::Reload,
         }
     }
 

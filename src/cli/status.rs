@@ -1,5 +1,6 @@
 //! How a command ended, for whoever called it.
 
+use std::any::Any;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -27,6 +28,20 @@ pub(crate) enum Status {
     Unreachable = 5,
     /// It took too long.
     TimedOut = 124,
+}
+
+impl Status {
+    /// That of a process of ours that has ended; failed, if it is another's.
+    #[cfg(unix)]
+    pub(crate) fn of_code(code: Option<i32>) -> Self {
+        match code {
+            Some(2) => Status::Usage,
+            Some(3) => Status::NotFound,
+            Some(4) => Status::Refused,
+            Some(5) => Status::Unreachable,
+            _ => Status::Failed,
+        }
+    }
 }
 
 impl From<Status> for ExitCode {
@@ -66,19 +81,39 @@ impl Failure {
 /// What a library's error means for whoever called.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::InvalidSpec
-            | ErrorKind::InvalidName
-            | ErrorKind::InvalidTask
-            | ErrorKind::InvalidConfig => Status::Usage,
-            ErrorKind::StoreUnavailable | ErrorKind::StoreAmbiguous | ErrorKind::StoreRefused => {
-                Status::Unreachable
-            }
-            ErrorKind::StoreDenied => Status::Refused,
-            _ => Status::Failed,
-        };
-        Self::new(status, error.to_string())
+        Self::new(status_of(&error), error.to_string())
     }
+}
+
+fn status_of(error: &Error) -> Status {
+    match error.kind() {
+        ErrorKind::InvalidSpec
+        | ErrorKind::InvalidName
+        | ErrorKind::InvalidTask
+        | ErrorKind::InvalidConfig => Status::Usage,
+        ErrorKind::StoreUnavailable | ErrorKind::StoreAmbiguous | ErrorKind::StoreRefused => {
+            Status::Unreachable
+        }
+        ErrorKind::StoreDenied => Status::Refused,
+        _ => Status::Failed,
+    }
+}
+
+/// That an application could not make its scheduler. Of our own errors the status is known, also in the
+/// boxes that applications carry errors in.
+pub(crate) fn not_built<E: fmt::Display + 'static>(error: E) -> Failure {
+    type Boxed = Box<dyn std::error::Error>;
+    type Sent = Box<dyn std::error::Error + Send + Sync>;
+    let any: &dyn Any = &error;
+    let boxed = any.downcast_ref::<Boxed>().map(|boxed| &**boxed);
+    let sent = || -> Option<&(dyn std::error::Error + 'static)> {
+        any.downcast_ref::<Sent>().map(|sent| &**sent as _)
+    };
+    let own = any
+        .downcast_ref::<Error>()
+        .or_else(|| boxed.or_else(sent)?.downcast_ref::<Error>());
+    let status = own.map_or(Status::Failed, status_of);
+    Failure::new(status, error.to_string())
 }
 
 /// The sentence, whatever strangers wrote into it.

@@ -1,12 +1,14 @@
 //! The verbs as a part of a command line.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches, Subcommand};
 
-use crate::cli::fleet::Fleet;
+use crate::cli::fleet::{Fleet, Stores};
 use crate::cli::status::{Failure, Status};
 use crate::cli::verbs::{self, Circumstances};
+use crate::scheduler::Scheduler;
 
 /// What can be asked of a fleet, and done with it: `list`, `run`, `pause` and the others, without those
 /// that start and stop something. A subcommand for programs that are no part of the fleet, as the binary
@@ -21,18 +23,60 @@ impl Verb {
     ///
     /// Exit statuses as of [`Command::run`](super::Command::run).
     pub async fn run(self, place: super::Place, program: clap::Command) -> ExitCode {
-        let with = Circumstances {
-            reach: async || place.reach().await,
-            program,
-        };
-        super::exit(self.carry_out(with).await)
+        super::exit(self.carry_out(Outside { place, program }).await)
     }
 
-    pub(crate) async fn carry_out(
-        self,
-        with: Circumstances<impl AsyncFnOnce() -> Result<Box<dyn Fleet>, Failure>>,
-    ) -> Result<Status, Failure> {
+    pub(crate) async fn carry_out(self, with: impl Circumstances) -> Result<Status, Failure> {
         self.0.run(with).await
+    }
+
+    /// Whether it runs a task in this process (`run --here`), which is to log what that does then.
+    pub fn runs_here(&self) -> bool {
+        self.0.runs_here()
+    }
+}
+
+/// In a program that is no part of the fleet.
+pub(crate) struct Outside {
+    pub(crate) place: super::Place,
+    pub(crate) program: clap::Command,
+}
+
+impl Circumstances for Outside {
+    async fn reach(self) -> Result<Box<dyn Fleet>, Failure> {
+        self.place.reach().await
+    }
+
+    async fn own(self, _: Option<&Path>) -> Result<Scheduler, Failure> {
+        let text = "this program has no tasks of its own: --here and --no-lock are for the program that has them";
+        Err(Failure::usage(text))
+    }
+
+    fn program(&self) -> clap::Command {
+        self.program.clone()
+    }
+}
+
+/// In the program whose tasks they are.
+pub(crate) struct Inside<B>(pub(crate) B);
+
+impl<B: AsyncFnOnce() -> Result<Scheduler, Failure>> Circumstances for Inside<B> {
+    async fn reach(self) -> Result<Box<dyn Fleet>, Failure> {
+        Ok(Box::new(Stores::of((self.0)().await?)))
+    }
+
+    async fn own(self, file: Option<&Path>) -> Result<Scheduler, Failure> {
+        match file {
+            None => (self.0)().await,
+            Some(_) => {
+                let text = "this program has tasks of its own: leave --config out";
+                Err(Failure::usage(text))
+            }
+        }
+    }
+
+    fn program(&self) -> clap::Command {
+        embedded()
     }
 }
 
@@ -61,7 +105,7 @@ impl Subcommand for Verb {
 }
 
 /// The part of an application's command line that we know: its name, the words before ours, and ours.
-pub(crate) fn embedded() -> clap::Command {
+fn embedded() -> clap::Command {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();
     let name = std::path::Path::new(&program).file_name();

@@ -6,11 +6,13 @@ mod asker;
 mod cancel;
 mod check;
 mod completions;
+mod delete;
 mod describe;
 mod doctor;
 mod export;
 mod follow;
 mod health;
+mod here;
 mod instances;
 mod list;
 mod locks;
@@ -20,8 +22,11 @@ mod run;
 mod runs;
 mod why;
 
+use std::path::Path;
+
 use crate::cli::fleet::Fleet;
 use crate::cli::status::{Failure, Status};
+use crate::scheduler::Scheduler;
 
 /// What can be asked of a fleet, and done with it.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -48,6 +53,8 @@ pub(crate) enum Verb {
     Override(act::Override),
     /// Gives a task its own schedule back
     Reset(act::Reset),
+    /// Deletes a task that is defined at run time
+    Delete(delete::Delete),
     /// Asks a run to end
     Cancel(cancel::Cancel),
     /// Lists the instances of the fleet
@@ -77,45 +84,53 @@ pub(crate) enum Verb {
 }
 
 /// What a verb is carried out with.
-pub(crate) struct Circumstances<R> {
+pub(crate) trait Circumstances {
     /// Finds the fleet, for verbs that need one.
-    pub(crate) reach: R,
+    async fn reach(self) -> Result<Box<dyn Fleet>, Failure>;
+
+    /// The scheduler of this program's own tasks, not started, for runs in this process; `file` says which
+    /// they are, if they are those of a file.
+    async fn own(self, file: Option<&Path>) -> Result<Scheduler, Failure>;
+
     /// The whole command line, for those that tell of it.
-    pub(crate) program: clap::Command,
+    fn program(&self) -> clap::Command;
 }
 
 impl Verb {
     /// Carries it out.
-    pub(crate) async fn run(
-        self,
-        with: Circumstances<impl AsyncFnOnce() -> Result<Box<dyn Fleet>, Failure>>,
-    ) -> Result<Status, Failure> {
-        let Circumstances { reach, program } = with;
+    pub(crate) async fn run(self, with: impl Circumstances) -> Result<Status, Failure> {
         match self {
-            Verb::List(verb) => verb.run(&*reach().await?).await,
-            Verb::Describe(verb) => verb.run(&*reach().await?).await,
-            Verb::Next(verb) => verb.run(reach).await,
-            Verb::Runs(verb) => verb.run(&*reach().await?).await,
-            Verb::Logs(verb) => verb.run(&*reach().await?).await,
-            Verb::Run(verb) => verb.run(&*reach().await?).await,
-            Verb::Pause(verb) => verb.run(&*reach().await?).await,
-            Verb::Resume(verb) => verb.run(&*reach().await?).await,
-            Verb::Skip(verb) => verb.run(&*reach().await?).await,
-            Verb::Override(verb) => verb.run(&*reach().await?).await,
-            Verb::Reset(verb) => verb.run(&*reach().await?).await,
-            Verb::Cancel(verb) => verb.run(&*reach().await?).await,
-            Verb::Instances(verb) => verb.run(&*reach().await?).await,
-            Verb::Drain(verb) => verb.run(&*reach().await?).await,
-            Verb::Undrain(verb) => verb.run(&*reach().await?).await,
-            Verb::Locks(verb) => verb.run(&*reach().await?).await,
-            Verb::Unlock(verb) => verb.run(&*reach().await?).await,
-            Verb::Why(verb) => verb.run(&*reach().await?).await,
-            Verb::Check(verb) => check::run(verb, reach).await,
-            Verb::Doctor(verb) => verb.run(&*reach().await?).await,
-            Verb::Health(verb) => verb.run(&*reach().await?).await,
+            Verb::List(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Describe(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Next(verb) => verb.run(async || with.reach().await).await,
+            Verb::Runs(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Logs(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Run(verb) if verb.is_here() => verb.run_here(with).await,
+            Verb::Run(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Pause(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Resume(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Skip(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Override(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Reset(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Delete(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Cancel(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Instances(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Drain(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Undrain(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Locks(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Unlock(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Why(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Check(verb) => check::run(verb, async || with.reach().await).await,
+            Verb::Doctor(verb) => verb.run(&*with.reach().await?).await,
+            Verb::Health(verb) => verb.run(&*with.reach().await?).await,
             Verb::Export(verb) => verb.run(),
-            Verb::Completions(verb) => verb.run(program),
-            Verb::Man(verb) => verb.run(program),
+            Verb::Completions(verb) => verb.run(with.program()),
+            Verb::Man(verb) => verb.run(with.program()),
         }
+    }
+
+    /// Whether it runs a task in this process.
+    pub(crate) fn runs_here(&self) -> bool {
+        matches!(self, Verb::Run(verb) if verb.is_here())
     }
 }

@@ -49,6 +49,8 @@ struct Job {
     spec: String,
     zone: Option<Tz>,
     user: Option<String>,
+    /// In which it runs, if its user is in several.
+    group: Option<String>,
     shell: String,
     command: String,
     stdin: Option<String>,
@@ -122,7 +124,7 @@ impl Crontab {
             .or_insert_with(|| "/usr/bin:/bin".to_owned());
         let spec = self.spec(line, &job.spec)?;
         let user = match &job.user {
-            Some(name) => User::named(name).ok(),
+            Some(name) => User::find(name).ok(),
             None => None,
         };
         if let (Some(name), None) = (&job.user, &user) {
@@ -130,6 +132,17 @@ impl Crontab {
                 format!("{name:?} is no user of this host: the task needs one where it runs");
             self.notes.push((line, contained_line(&note, 400)));
         }
+        let others = user.as_ref().and_then(|user| user.others().ok());
+        let others = others.filter(|others| !others.is_empty());
+        if let (Some(name), Some(others)) = (&job.user, &others) {
+            let note = format!(
+                "{name} is in the groups {} too: the task runs in {name}'s own one",
+                others.join(", ")
+            );
+            self.notes.push((line, contained_line(&note, 400)));
+        }
+        let group = user.as_ref().filter(|_| others.is_some());
+        let group = group.map(|user| user.group.to_string());
         let home = user.map(|user| user.home.to_string_lossy().into_owned());
         Ok(Job {
             line,
@@ -137,6 +150,7 @@ impl Crontab {
             spec,
             zone,
             user: job.user,
+            group,
             shell,
             command: job.command,
             stdin: job.stdin,

@@ -77,6 +77,7 @@ pub(super) struct Command {
     pub(super) env_from_files: BTreeMap<String, PathBuf>,
     pub(super) directory: Option<PathBuf>,
     pub(super) user: Option<String>,
+    pub(super) group: Option<String>,
     pub(super) stdin: Option<String>,
     #[serde(default)]
     pub(super) expect: Vec<u16>,
@@ -105,6 +106,8 @@ pub(super) struct Task {
     #[serde(default)]
     pub(super) description: String,
     pub(super) enabled: Option<bool>,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
 
     pub(super) command: Option<Vec<String>>,
     pub(super) env: Option<BTreeMap<String, String>>,
@@ -112,6 +115,7 @@ pub(super) struct Task {
     pub(super) env_from_files: Option<BTreeMap<String, PathBuf>>,
     pub(super) directory: Option<PathBuf>,
     pub(super) user: Option<String>,
+    pub(super) group: Option<String>,
     pub(super) stdin: Option<String>,
     pub(super) grace_s: Option<Seconds>,
     pub(super) output_bytes: Option<usize>,

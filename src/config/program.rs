@@ -59,7 +59,12 @@ impl Program {
             let text = format!("it is more than {most}, of each end of each output");
             return Err(("output_bytes", text));
         }
-        let user = keys.user.as_deref().map(User::named).transpose();
+        if keys.group.is_some() && keys.user.is_none() {
+            let text = "it goes with user".to_owned();
+            return Err(("group", text));
+        }
+        let named = |name: &str| User::named(name, keys.group.as_deref());
+        let user = keys.user.as_deref().map(named).transpose()?;
         Ok(Self {
             words: keys.command.clone(),
             arguments: keys.arguments,
@@ -72,7 +77,7 @@ impl Program {
                 .map(|(name, path)| (name.clone(), relative(path)))
                 .collect(),
             directory: keys.directory.as_ref().map(relative),
-            user: user.map_err(|text| ("user", text))?,
+            user,
             stdin: keys.stdin.as_deref().map(Into::into),
             success: keys.expect.iter().map(|code| i32::from(*code)).collect(),
             output_bytes: keys.output_bytes,

@@ -13,6 +13,7 @@ use crate::config::fault::{Faults, Source};
 use crate::config::file::{self, Command};
 use crate::config::program::Program;
 use crate::config::settings::NO_ZONE;
+use crate::config::tag;
 use crate::error::ErrorKind;
 use crate::kinds::{Http, HttpParameters, Shell, ShellParameters};
 use crate::schedule::SpecError;
@@ -31,6 +32,8 @@ const REQUEST: Duration = Duration::from_secs(30);
 pub(crate) struct TaskOfFile {
     /// When it is due and by which rules; as it would be in the store.
     pub(crate) plan: StoredTask,
+    /// Words by which people find it.
+    pub(crate) tags: Vec<&'static str>,
     pub(crate) work: Work,
     /// What does the work; made of it.
     pub(crate) doer: Doer,
@@ -59,7 +62,7 @@ pub(crate) enum Doer {
 
 impl PartialEq for TaskOfFile {
     fn eq(&self, other: &Self) -> bool {
-        (&self.plan, &self.work) == (&other.plan, &other.work)
+        (&self.plan, &self.tags, &self.work) == (&other.plan, &other.tags, &other.work)
     }
 }
 
@@ -84,6 +87,7 @@ const FORMS: [(&str, &[&str]); 4] = [
             "env_from_files",
             "directory",
             "user",
+            "group",
             "stdin",
             "grace_s",
             "output_bytes",
@@ -99,7 +103,7 @@ const FORMS: [(&str, &[&str]); 4] = [
 ];
 
 impl file::Task {
-    fn keys(&self) -> [(&'static str, bool); 19] {
+    fn keys(&self) -> [(&'static str, bool); 20] {
         [
             ("command", self.command.is_some()),
             ("run", self.run.is_some()),
@@ -110,6 +114,7 @@ impl file::Task {
             ("env_from_files", self.env_from_files.is_some()),
             ("directory", self.directory.is_some()),
             ("user", self.user.is_some()),
+            ("group", self.group.is_some()),
             ("stdin", self.stdin.is_some()),
             ("grace_s", self.grace_s.is_some()),
             ("output_bytes", self.output_bytes.is_some()),
@@ -208,7 +213,23 @@ pub(super) fn read(
         faults.add(source, Some(at), &of("policy.group"), &text);
         return None;
     }
-    Some(TaskOfFile { plan, work, doer })
+    let mut tags = Vec::new();
+    for tag in &task.tags {
+        match tag::of(tag) {
+            Ok(tag) => tags.push(tag),
+            Err(text) => {
+                let at = source.key(span.start, "tags").unwrap_or(span);
+                faults.add(source, Some(at), &of("tags"), &text);
+                return None;
+            }
+        }
+    }
+    Some(TaskOfFile {
+        plan,
+        tags,
+        work,
+        doer,
+    })
 }
 
 /// A key that is wrong, and why.
@@ -257,6 +278,7 @@ fn program(task: &file::Task, around: &Surroundings<'_>) -> Result<Made, Wrong> 
         env_from_files: task.env_from_files.clone().unwrap_or_default(),
         directory: task.directory.clone(),
         user: task.user.clone(),
+        group: task.group.clone(),
         stdin: task.stdin.clone(),
         expect: task.expect.clone().unwrap_or_default(),
         output_bytes: task.output_bytes,

@@ -89,6 +89,7 @@ mod tests {
             timezone: None,
             timeout: None,
             kind: None,
+            tags: Vec::new(),
             settings: None,
         };
         Instance {

@@ -106,6 +106,9 @@ pub struct TaskFacts {
     /// The kind of one that is defined at run time.
     #[serde(default)]
     pub kind: Option<String>,
+    /// Words by which people find it: 8 of 40 characters at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// How it behaves, if the instance says so in a way that is known here.
     #[serde(deserialize_with = "known", default)]
     pub settings: Option<Policy>,

@@ -342,9 +342,16 @@ impl ControlPlane {
     }
 
     /// Says that one is about to be deleted.
-    #[cfg(all(feature = "admin", feature = "dynamic"))]
+    #[cfg(all(any(feature = "admin", feature = "cli"), feature = "dynamic"))]
     pub(crate) async fn note_delete(&self, task: &str, by: &By) -> Result<()> {
         self.note("delete", Some(&task.parse()?), None, by).await
+    }
+
+    /// Says that a task is about to be run in a process that is no part of the fleet.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn note_run_here(&self, task: &str, how: &str, by: &By) -> Result<()> {
+        let detail = Some(how.to_owned());
+        self.note("run", Some(&task.parse()?), detail, by).await
     }
 
     async fn put(&self, rule: &Rule, ttl: Duration) -> Result<Version> {

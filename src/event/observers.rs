@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::event::log::LogObserver;
 use crate::event::{Event, Observer};
@@ -12,6 +12,8 @@ use crate::event::{Event, Observer};
 #[derive(Clone)]
 pub(crate) struct Observers {
     list: Arc<[Arc<dyn Observer>]>,
+    /// Who came when the scheduler had been built.
+    late: Arc<OnceLock<Arc<dyn Observer>>>,
     has_panicked: Arc<AtomicBool>,
 }
 
@@ -21,12 +23,23 @@ impl Observers {
         list.extend(others);
         Self {
             list: list.into(),
+            late: Arc::default(),
             has_panicked: Arc::default(),
         }
     }
 
+    /// One more, once.
+    #[cfg(feature = "cli")]
+    pub(crate) fn also(&self, observer: Arc<dyn Observer>) {
+        let _ = self.late.set(observer);
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Observer>> {
+        self.list.iter().chain(self.late.get())
+    }
+
     pub(crate) fn announce(&self, event: &Event) {
-        for (number, observer) in self.list.iter().enumerate() {
+        for (number, observer) in self.all().enumerate() {
             if !tell(&**observer, event) {
                 self.note_panic(number);
             }
@@ -42,7 +55,7 @@ impl Observers {
                 "An observer panicked; its other panics are not reported",
             );
         }
-        let others = self.list.iter().enumerate();
+        let others = self.all().enumerate();
         for (_, other) in others.filter(|(number, _)| *number != panicked) {
             // One that panics at this too is not told of again.
             tell(&**other, &Event::ObserverPanicked);

@@ -1,12 +1,11 @@
 //! Commands, of a list that code gives.
 
 mod command;
-mod group;
 mod output;
+mod signal;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +16,12 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
 
+use crate::process_group;
 use crate::store::Kind;
 use crate::task::{RunContext, TaskError, TaskResult};
 
 pub use command::ShellCommand;
-use group::Group;
 use output::Output;
-
-/// How long the last of a command's output is waited for once it has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long a killed process may take to be gone.
-const BURIAL: Duration = Duration::from_secs(2);
 
 /// The kind of task that runs a command, of a list that is given here: a stored task says which, and
 /// can add no more than the list lets it.
@@ -50,8 +44,8 @@ const BURIAL: Duration = Duration::from_secs(2);
 /// ours only `PATH`, `HOME`, `LANG` and `TZ`, beside what the list and the task give and `TASKLOCK_TASK`,
 /// `TASKLOCK_RUN_ID`, `TASKLOCK_FIRE_TIME` and `TASKLOCK_FENCING_TOKEN`. When its run is to end, the
 /// group gets `SIGTERM`, and `SIGKILL` after the [grace](Shell::grace); what a command leaves behind in
-/// its group when it ends is killed too. A process that makes a session of its own leaves the group,
-/// and is not reached.
+/// its group when it ends is killed too, and all of it if this process is killed: by a small `/bin/sh`
+/// beside us. A process that makes a session of its own leaves the group, and is not reached.
 ///
 /// Its output is in the run's log, by lines: of each of the two streams the first and the last 16 KiB,
 /// control characters and what is no text escaped.
@@ -143,9 +137,8 @@ impl Kind for Shell {
                 "the command {name} cannot be started: {program}: {e}"
             ))
         })?;
-        let group = Group::of(&child);
         let grace = self.grace.unwrap_or(Duration::from_secs(3));
-        let (status, last_words) = follow(&ctx, &mut child, (group, grace), listed).await?;
+        let (status, last_words) = follow(&ctx, &mut child, grace, listed).await?;
         let asked = match ctx.cancel_reason() {
             Some(_) => " after it was asked to end",
             None => "",
@@ -172,55 +165,21 @@ impl Kind for Shell {
 async fn follow(
     ctx: &RunContext,
     child: &mut Child,
-    (mut group, grace): (Group, Duration),
+    grace: Duration,
     listed: &ShellCommand,
 ) -> Result<(Option<ExitStatus>, String), TaskError> {
     let mut out = Output::new("stdout", listed.kept());
     let mut err = Output::new("stderr", listed.kept());
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let mut status = None;
-    {
-        // Polled here and not apart, so that its lines belong to the run.
-        let mut reading = pin!(async {
-            tokio::join!(
-                out.read_all(stdout),
-                err.read_all(stderr),
-                feed(stdin, listed.input())
-            )
-        });
-        let mut has_read = false;
-        let mut has_asked = false;
-        let mut patience = pin!(async {
-            ctx.cancelled().await;
-            tokio::time::sleep(grace).await;
-        });
-        loop {
-            tokio::select! {
-                biased;
-                ended = child.wait() => {
-                    status = Some(ended?);
-                    break;
-                }
-                () = ctx.cancelled(), if !has_asked => {
-                    group.ask();
-                    has_asked = true;
-                }
-                () = &mut patience => break,
-                _ = &mut reading, if !has_read => has_read = true,
-            }
-        }
-        // What it has left behind would keep its output open.
-        group.kill();
-        if status.is_none() {
-            status = tokio::time::timeout(BURIAL, child.wait())
-                .await
-                .ok()
-                .transpose()?;
-        }
-        if !has_read {
-            let _ = tokio::time::timeout(LAST_WORDS, reading).await;
-        }
-    }
+    // Polled here and not apart, so that its lines belong to the run.
+    let reading = async {
+        tokio::join!(
+            out.read_all(stdout),
+            err.read_all(stderr),
+            feed(stdin, listed.input())
+        );
+    };
+    let status = process_group::follow(child, grace, ctx.cancelled(), reading).await?;
     out.finish();
     err.finish();
     Ok((status, err.last_line()))
@@ -238,7 +197,7 @@ fn in_words(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => format!("was ended by {}", group::signal_name(signal)),
+        (None, Some(signal)) => format!("was ended by {}", signal::name(signal)),
         (None, None) => format!("ended: {status}"),
     }
 }

@@ -1,5 +1,7 @@
 //! What the parts of a running scheduler share.
 
+#[cfg(feature = "dynamic")]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,6 +68,9 @@ pub(crate) struct Engine {
     pub(crate) nudges: Nudges,
     #[cfg(feature = "dynamic")]
     pub(crate) stored: Stored,
+    /// Tasks of the store are left to others.
+    #[cfg(feature = "dynamic")]
+    pub(crate) leaves_stored: AtomicBool,
     /// Cancelled when no new firings are taken.
     pub(crate) quiet: CancellationToken,
     /// Cancelled when runs are to end.
@@ -130,6 +135,8 @@ impl Engine {
             nudges: Nudges::default(),
             #[cfg(feature = "dynamic")]
             stored,
+            #[cfg(feature = "dynamic")]
+            leaves_stored: AtomicBool::new(false),
             quiet: CancellationToken::new(),
             aborting: CancellationToken::new(),
             claims: TaskTracker::new(),
@@ -229,7 +236,11 @@ impl Engine {
         this.wait_for_lock().await?;
         this.diagnose().await;
         #[cfg(feature = "dynamic")]
-        stored::load(this).await;
+        let follows_stored = !this.leaves_stored.load(Ordering::Acquire);
+        #[cfg(feature = "dynamic")]
+        if follows_stored {
+            stored::load(this).await;
+        }
         let known = this.last_fired().await?;
         steering::read_rules(this).await;
         let alarm = alarm::set_up(&this.settings).await?;
@@ -251,11 +262,48 @@ impl Engine {
         if let Some(collision) = crowd::fullest(&this.registry.all()) {
             this.announce(&collision);
         }
-        // The renewer outlives the drain: it ends when the last run has ended.
-        let renewer = this.renewer.clone();
-        let (releases, lock) = (this.releases.clone(), this.lock.clone());
-        let (runs, clean_ups) = (this.runs.clone(), this.clean_ups.clone());
-        let quiet = this.quiet.clone();
+        this.keep_leases();
+        #[cfg(feature = "dynamic")]
+        if follows_stored {
+            tokio::spawn(stored::run(this.clone()));
+        }
+        tokio::spawn(timer::run(timer, alarm));
+        steering::run(this);
+        counting::begin(this);
+        Ok(())
+    }
+
+    /// Makes ready for runs that are asked for in this process, and fires nothing: it is no instance of
+    /// the fleet. The lock is not asked if it is not needed.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn open(this: &Arc<Self>, lock_is_needed: bool) -> Result<()> {
+        let begun = this.change_state(&[SchedulerState::Idle], SchedulerState::Starting);
+        if let Err(state) = begun {
+            let text = format!("the scheduler is {state}: it runs its tasks itself");
+            return Err(Error::new(ErrorKind::WrongState, text));
+        }
+        let undo = BackToIdle(this);
+        if lock_is_needed {
+            this.lock.check().await?;
+        }
+        #[cfg(feature = "dynamic")]
+        stored::load(this).await;
+        steering::read_rules(this).await;
+        std::mem::forget(undo);
+        let _ = this.change_state(&[SchedulerState::Starting], SchedulerState::Running);
+        this.keep_leases();
+        if let Some(writer) = this.settings.history.clone() {
+            tokio::spawn(writer.run(this.settings.lock.clone()));
+        }
+        Ok(())
+    }
+
+    /// Renews the leases of runs and gives them back, until the last run has ended: it outlives the drain.
+    fn keep_leases(&self) {
+        let renewer = self.renewer.clone();
+        let (releases, lock) = (self.releases.clone(), self.lock.clone());
+        let (runs, clean_ups) = (self.runs.clone(), self.clean_ups.clone());
+        let quiet = self.quiet.clone();
         tokio::spawn(async move {
             let ended = CancellationToken::new();
             let all_ended = async {
@@ -268,12 +316,6 @@ impl Engine {
                 () = all_ended => {}
             }
         });
-        #[cfg(feature = "dynamic")]
-        tokio::spawn(stored::run(this.clone()));
-        tokio::spawn(timer::run(timer, alarm));
-        steering::run(this);
-        counting::begin(this);
-        Ok(())
     }
 
     /// Asks the lock until it can serve, for as long as the settings allow.

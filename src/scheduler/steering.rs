@@ -37,6 +37,8 @@ use crate::scheduler::registry::Entry;
 use crate::task::{RunControl, RunId, TaskName};
 
 pub(crate) use following::{read_rules, run};
+#[cfg(feature = "cli")]
+pub(crate) use manual::run_here;
 use outage::Outage;
 #[cfg(feature = "dynamic")]
 pub(crate) use outage::Reading;

@@ -93,7 +93,8 @@ impl Drop for Home {
     }
 }
 
-fn is_alive(pid: u32) -> bool {
+/// Whether a process lives that is no zombie.
+pub fn is_alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}/stat")).exists()
         && !fs::read_to_string(format!("/proc/{pid}/stat"))
             .unwrap_or_default()

@@ -37,7 +37,9 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("fleet", &[DOMAIN, CONTRACTS]),
     ("fleet/memory", &[DOMAIN, CONTRACTS]),
     ("fleet/redis", &[DOMAIN, CONTRACTS]),
-    ("kinds", &[DOMAIN, CONTRACTS]),
+    // How commands are ended, for those who run them.
+    ("process_group", &[]),
+    ("kinds", &[DOMAIN, CONTRACTS, &["process_group"]]),
     ("history", &[DOMAIN, CONTRACTS]),
     ("history/memory", &[DOMAIN, CONTRACTS]),
     ("history/redis", &[DOMAIN, CONTRACTS]),
@@ -60,7 +62,11 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("config", &[DOMAIN, CONTRACTS, &["kinds"]]),
     (
         "cli",
-        &[DOMAIN, CONTRACTS, &["admin", "board", "scheduler"]],
+        &[
+            DOMAIN,
+            CONTRACTS,
+            &["admin", "board", "scheduler", "process_group"],
+        ],
     ),
     (
         "cli/standalone",

@@ -60,6 +60,7 @@ mod registration;
 mod retries;
 mod schedule;
 mod schedule_croner;
+mod scheduled;
 mod service;
 mod shell;
 mod shutdown;

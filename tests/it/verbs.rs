@@ -3,8 +3,10 @@
 mod acting;
 mod api;
 mod help;
+mod here;
 mod reading;
 mod refusals;
 mod rig;
 mod runs;
 mod terminal;
+mod yaml;

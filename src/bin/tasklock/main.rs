@@ -27,10 +27,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut runtime = match arguments.command {
-        Command::Verb(_) => tokio::runtime::Builder::new_current_thread(),
+    let mut runtime = match &arguments.command {
+        Command::Verb(verb) if !verb.runs_here() => tokio::runtime::Builder::new_current_thread(),
         #[cfg(all(feature = "standalone", unix))]
-        Command::Standalone(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+        // Which has no tasks of its own.
+        #[cfg(not(all(feature = "standalone", unix)))]
+        _ => tokio::runtime::Builder::new_current_thread(),
     };
     match runtime.enable_all().build() {
         Ok(runtime) => runtime.block_on(run(arguments)),
@@ -43,7 +46,19 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
+        #[cfg(not(all(feature = "standalone", unix)))]
         Command::Verb(verb) => verb.run(arguments.place, Arguments::command()).await,
+        #[cfg(all(feature = "standalone", unix))]
+        Command::Verb(verb) => {
+            tasklock::cli::standalone::run_verb(verb, arguments.place, Arguments::command()).await
+        }
+        #[cfg(all(feature = "standalone", unix))]
+        Command::Standalone(_) if arguments.place.is_named() => {
+            eprintln!(
+                "tasklock: where the fleet is says the file of tasks, under [lock]: leave the option out"
+            );
+            ExitCode::from(2)
+        }
         #[cfg(all(feature = "standalone", unix))]
         Command::Standalone(command) => command.run().await,
     }

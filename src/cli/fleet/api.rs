@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::board::{Fire, Instance, Lock, Run, Stamp, Summary, Task, Why};
-use crate::cli::fleet::{Act, Done, Fleet, Line, Readiness, RunsAsked};
+use crate::cli::fleet::{Act, Done, Fleet, Line, Readiness, RunsAsked, Wanted};
 use crate::cli::status::{Failure, Status};
 use crate::cli::when;
 use crate::control::{By, IfPaused, IfRunning};
@@ -194,60 +194,7 @@ impl Fleet for Api {
         let reason = by.reason();
         let of = |task: &str, what: &str| format!("api/v1/tasks/{}/{what}", part(task));
         match act {
-            Act::Run {
-                task,
-                params,
-                due_at,
-                if_running,
-                if_paused,
-                instance,
-                key,
-            } => {
-                let mut body = json!({
-                    "reason": reason,
-                    "if_running": match if_running { IfRunning::Queue => "queue", IfRunning::Refuse => "refuse" },
-                    "if_paused": match if_paused { IfPaused::Run => "run", IfPaused::Refuse => "refuse" },
-                });
-                if let Some(params) = params {
-                    let value =
-                        serde_json::from_str(params).unwrap_or_else(|_| params.clone().into());
-                    set(&mut body, "params", value);
-                }
-                if let Some(at) = due_at {
-                    set(&mut body, "due_at", Stamp(*at).to_string().into());
-                }
-                if let Some(instance) = instance {
-                    set(&mut body, "instance", instance.clone().into());
-                }
-                let key = key.iter().map(|key| {
-                    let name = HeaderName::from_static("idempotency-key");
-                    (name, key.clone())
-                });
-                let headers: Vec<_> = key.collect();
-                let said = self
-                    .client
-                    .have(Method::POST, &of(task, "runs"), &headers, body)
-                    .await?;
-                let begun: Begun = serde_json::from_value(said).map_err(|e| {
-                    Failure::failed(format!(
-                        "what became of the run of {task} is not understood: {e}"
-                    ))
-                })?;
-                let by = begun.instance.unwrap_or_default();
-                let after = begun.after_s.map(|s| format!(" after {}", when::took(s)));
-                let waits = if begun.is_queued {
-                    "; waits for a run that goes on"
-                } else {
-                    ""
-                };
-                Ok(Done {
-                    text: format!(
-                        "run of {task}: accepted by {by}{}{waits}",
-                        after.unwrap_or_default()
-                    ),
-                    runs: begun.runs.iter().filter_map(|id| id.parse().ok()).collect(),
-                })
-            }
+            Act::Run(wanted) => self.run_now(wanted, reason).await,
             Act::Pause {
                 task,
                 length,
@@ -317,6 +264,12 @@ impl Fleet for Api {
                     .await?;
                 Ok(Done::said(format!("{task}: has its code's schedule again")))
             }
+            Act::Delete { task } => {
+                let path = format!("api/v1/tasks/{}", part(task));
+                let body = json!({ "reason": reason });
+                self.client.have(Method::DELETE, &path, &[], body).await?;
+                Ok(Done::said(format!("{task}: deleted")))
+            }
             Act::Cancel { run, grace } => {
                 let mut body = json!({ "mode": "graceful", "reason": reason });
                 match grace {
@@ -362,6 +315,52 @@ impl Fleet for Api {
                 Ok(Done::said(format!("unlock of {task}: accepted")))
             }
         }
+    }
+}
+
+impl Api {
+    async fn run_now(&self, wanted: &Wanted, reason: &str) -> Result<Done, Failure> {
+        let task = &wanted.task;
+        let mut body = json!({
+            "reason": reason,
+            "if_running": match wanted.if_running { IfRunning::Queue => "queue", IfRunning::Refuse => "refuse" },
+            "if_paused": match wanted.if_paused { IfPaused::Run => "run", IfPaused::Refuse => "refuse" },
+        });
+        if let Some(params) = &wanted.params {
+            let value = serde_json::from_str(params).unwrap_or_else(|_| params.clone().into());
+            set(&mut body, "params", value);
+        }
+        if let Some(at) = wanted.due_at {
+            set(&mut body, "due_at", Stamp(at).to_string().into());
+        }
+        if let Some(instance) = &wanted.instance {
+            set(&mut body, "instance", instance.clone().into());
+        }
+        let key = wanted.key.iter().map(|key| {
+            let name = HeaderName::from_static("idempotency-key");
+            (name, key.clone())
+        });
+        let headers: Vec<_> = key.collect();
+        let path = format!("api/v1/tasks/{}/runs", part(task));
+        let said = self
+            .client
+            .have(Method::POST, &path, &headers, body)
+            .await?;
+        let begun: Begun = serde_json::from_value(said).map_err(|e| {
+            let text = format!("what became of the run of {task} is not understood: {e}");
+            Failure::failed(text)
+        })?;
+        let by = begun.instance.unwrap_or_default();
+        let after = begun.after_s.map(|s| format!(" after {}", when::took(s)));
+        let after = after.unwrap_or_default();
+        let waits = match begun.is_queued {
+            true => "; waits for a run that goes on",
+            false => "",
+        };
+        Ok(Done {
+            text: format!("run of {task}: accepted by {by}{after}{waits}"),
+            runs: begun.runs.iter().filter_map(|id| id.parse().ok()).collect(),
+        })
     }
 }
 

@@ -55,6 +55,23 @@ fn conflicts() -> &'static [&'static str] {
 }
 
 impl Place {
+    /// Whether an option says where it is, or how it is asked.
+    pub fn is_named(&self) -> bool {
+        #[cfg(feature = "redis")]
+        let by_redis = self.redis.is_some() || self.redis_file.is_some() || self.prefix.is_some();
+        #[cfg(not(feature = "redis"))]
+        let by_redis = false;
+        #[cfg(feature = "http")]
+        let by_url = self.url.is_some() || self.token_file.is_some();
+        #[cfg(not(feature = "http"))]
+        let by_url = false;
+        #[cfg(any(feature = "redis", feature = "http"))]
+        let has_ca = self.ca_file.is_some();
+        #[cfg(not(any(feature = "redis", feature = "http")))]
+        let has_ca = false;
+        by_redis || by_url || has_ca
+    }
+
     /// The fleet there.
     #[cfg(any(feature = "redis", feature = "http"))]
     pub(crate) async fn reach(&self) -> Result<Box<dyn Fleet>, Failure> {

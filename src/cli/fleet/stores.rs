@@ -19,6 +19,7 @@ use crate::history::{History, RunQuery, runs_since, why};
 use crate::lock::{Finding, Severity};
 use crate::scheduler::{Scheduler, SchedulerHandle};
 use crate::task::{RunId, TaskName};
+pub(crate) use acting::refusal;
 use findings::told_of;
 
 /// A fleet by its stores.

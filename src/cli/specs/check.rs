@@ -30,7 +30,7 @@ pub(crate) struct Check {
     #[arg(long)]
     deny_warnings: bool,
 
-    /// How to write the answer: for people, or a line of JSON for each spec
+    /// How to write the answer: for people, or a line of JSON or a document of YAML for each spec
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Format,
 
@@ -152,7 +152,7 @@ impl Check {
         let Asked { task, spec, zone } = asked;
         let question = match zone {
             Some(zone) => &Question {
-                tz: *zone,
+                tz: Some(*zone),
                 ..self.question.clone()
             },
             None => &self.question,
@@ -164,17 +164,12 @@ impl Check {
         let schedule = match question.read(spec) {
             Ok(schedule) => schedule,
             Err(error) => {
-                match self.output {
-                    Format::Text => {
-                        writeln!(out, "error    {}{of}", shown(spec))?;
-                        for line in error.to_string().lines() {
-                            writeln!(out, "         {line}")?;
-                        }
-                    }
-                    Format::Json => {
-                        let error = spec_error(&error);
-                        let answer = json!({ "spec": spec, "verdict": "error", "error": error });
-                        writeln!(out, "{}", with_task(answer, task))?;
+                let why = spec_error(&error);
+                let answer = json!({ "spec": spec, "verdict": "error", "error": why });
+                if !self.wrote(with_task(answer, task), out)? {
+                    writeln!(out, "error    {}{of}", shown(spec))?;
+                    for line in error.to_string().lines() {
+                        writeln!(out, "         {line}")?;
                     }
                 }
                 return Ok(Verdict::Error);
@@ -191,30 +186,33 @@ impl Check {
             None => usize::from(self.count),
         };
         let next: Vec<String> = fire_times(&schedule, after, count).collect();
-        match self.output {
-            Format::Text => {
-                writeln!(out, "{:<8} {}{of}", verdict.as_str(), shown(spec))?;
-                for line in self.lines(&schedule, &lints, next) {
-                    writeln!(out, "         {line}")?;
-                }
-            }
-            Format::Json => {
-                let lints: Vec<_> = lints
-                    .iter()
-                    .map(|lint| json!({ "lint": lint.as_str(), "message": lint.to_string() }))
-                    .collect();
-                let answer = json!({
-                    "spec": spec,
-                    "verdict": verdict.as_str(),
-                    "explain": schedule.explain(),
-                    "tz": schedule.timezone().name(),
-                    "next": next,
-                    "lints": lints,
-                });
-                writeln!(out, "{}", with_task(answer, task))?;
+        let said = lints
+            .iter()
+            .map(|lint| json!({ "lint": lint.as_str(), "message": lint.to_string() }));
+        let answer = json!({
+            "spec": spec,
+            "verdict": verdict.as_str(),
+            "explain": schedule.explain(),
+            "tz": schedule.timezone().name(),
+            "next": next,
+            "lints": said.collect::<Vec<_>>(),
+        });
+        if !self.wrote(with_task(answer, task), out)? {
+            writeln!(out, "{:<8} {}{of}", verdict.as_str(), shown(spec))?;
+            for line in self.lines(&schedule, &lints, next) {
+                writeln!(out, "         {line}")?;
             }
         }
         Ok(verdict)
+    }
+
+    /// Writes an answer for programs. False if it is for people.
+    fn wrote(&self, answer: Value, out: &mut impl Write) -> io::Result<bool> {
+        let text = self.output.text(&answer);
+        match text.map_err(|failure| io::Error::other(failure.text))? {
+            Some(text) => writeln!(out, "{text}").map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn lines(&self, schedule: &Schedule, lints: &[Lint], next: Vec<String>) -> Vec<String> {

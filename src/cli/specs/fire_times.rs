@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read, Write};
 
 use serde_json::{Value, json};
 
+use crate::cli::format::Format;
 use crate::cli::specs::answer::{fire_times, spec_error};
 use crate::cli::specs::question::{self, Dst, Question};
 use crate::cli::status::{Failure, Status};
@@ -18,6 +19,8 @@ pub(crate) const MOST: i64 = 1_000_000;
 pub(crate) struct FireTimes {
     pub(crate) question: Question,
     pub(crate) count: usize,
+    /// How the answer about one spec is written.
+    pub(crate) format: Format,
 }
 
 impl FireTimes {
@@ -37,6 +40,13 @@ impl FireTimes {
     }
 
     fn answer(&self, spec: &str, out: &mut impl Write) -> io::Result<Status> {
+        if self.format.is_data() {
+            let (answer, status) = told(spec, &self.question, self.count);
+            let text = self.format.text(&answer);
+            let text = text.map_err(|failure| io::Error::other(failure.text))?;
+            writeln!(out, "{}", text.unwrap_or_default())?;
+            return Ok(status);
+        }
         let schedule = match self.question.read(spec) {
             Ok(schedule) => schedule,
             Err(error) => {
@@ -94,7 +104,7 @@ impl FireTimes {
                 question.after = Some(question::instant(&after).map_err(of("after"))?);
             }
             if let Some(tz) = text("tz")? {
-                question.tz = question::zone(&tz).map_err(of("tz"))?;
+                question.tz = Some(question::zone(&tz).map_err(of("tz"))?);
             }
             if let Some(dst) = text("dst")? {
                 question.dst = <Dst as clap::ValueEnum>::from_str(&dst, false)
@@ -109,15 +119,31 @@ impl FireTimes {
         } else {
             line.to_owned()
         };
-        Ok(match question.read(&spec) {
-            Ok(schedule) => {
-                let next: Vec<String> = fire_times(&schedule, question.after(), count).collect();
-                let never = next.len() < count;
-                let zone = schedule.timezone().name();
-                json!({ "spec": spec, "tz": zone, "next": next, "never": never })
-            }
-            Err(error) => json!({ "spec": spec, "error": spec_error(&error) }),
-        })
+        Ok(told(&spec, &question, count).0)
+    }
+}
+
+/// What is said of a spec to programs, and whether all that was asked for could be.
+fn told(spec: &str, question: &Question, count: usize) -> (Value, Status) {
+    match question.read(spec) {
+        Ok(schedule) => {
+            let next: Vec<String> = fire_times(&schedule, question.after(), count).collect();
+            let never = next.len() < count;
+            let zone = schedule.timezone().name();
+            let answer = json!({ "spec": spec, "tz": zone, "next": next, "never": never });
+            (
+                answer,
+                if never {
+                    Status::NotFound
+                } else {
+                    Status::Done
+                },
+            )
+        }
+        Err(error) => {
+            let answer = json!({ "spec": spec, "error": spec_error(&error) });
+            (answer, Status::Usage)
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use crate::time::{Clock, SystemClock};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Question {
     /// Ask for fire times after this RFC 3339 instant, such as 2030-01-31T09:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", value_parser = instant)]
+    #[arg(long, visible_alias = "from", value_name = "TIME", value_parser = instant)]
     pub(crate) after: Option<DateTime<Utc>>,
 
-    /// The time zone of specs that do not name their own
-    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
-    pub(crate) tz: Tz,
+    /// The time zone of specs that do not name their own [default: UTC], or the one that times of tasks are
+    /// shown in [default: that of each task]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub(crate) tz: Option<Tz>,
 
     /// What becomes of times that a change of the clock skips or repeats
     #[arg(long, value_name = "POLICY", default_value = "run-once")]
@@ -42,7 +43,7 @@ impl Question {
             Dst::RunOnce => DstPolicy::RunOnce,
             Dst::Robfig => DstPolicy::Robfig,
         };
-        Ok(Schedule::parse_in(spec, self.tz)?.with_dst(policy))
+        Ok(Schedule::parse_in(spec, self.tz.unwrap_or(Tz::UTC))?.with_dst(policy))
     }
 }
 

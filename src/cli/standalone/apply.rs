@@ -71,8 +71,7 @@ impl Apply {
     }
 
     async fn apply(&self, config: &Config, store: &TaskStore) -> Result<Status, Failure> {
-        let failed = |e: Error| Failure::failed(e.to_string());
-        let stored = store.list().await.map_err(failed)?;
+        let stored = store.list().await?;
         for malformed in &stored.malformed {
             let text = format!(
                 "warning: the stored task {} cannot be read: {}",
@@ -85,7 +84,7 @@ impl Apply {
         for step in &steps {
             let done = match self.dry_run {
                 true => Ok(()),
-                false => step.take(store).await.map_err(failed)?,
+                false => step.take(store).await?,
             };
             if let Err(why) = done {
                 return Err(Failure::new(Status::Refused, why));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use crate::cli::service::Served;
+use crate::cli::service::{Only, Served};
 use crate::cli::standalone::doing::{Changing, Doing};
 use crate::cli::standalone::listen::Listener;
-use crate::cli::standalone::log;
+use crate::cli::standalone::log::{self, LogFormat};
 use crate::cli::status::Failure;
 use crate::config::{Config, Place, TaskOfFile, Work};
 use crate::error::Error;
@@ -34,15 +34,22 @@ pub(super) struct Cron {
     pub(super) http: Option<Changing<Http>>,
     /// Whether there is a store whose tasks it follows.
     pub(super) has_store: bool,
+    /// Which of its tasks it fires.
+    pub(super) only: Only,
+    metrics: Metrics,
     listener: Option<Listener>,
 }
 
 impl Cron {
-    /// Makes it, not started; metrics and health are served already.
-    pub(super) async fn build(path: PathBuf, config: Config) -> Result<Self, Failure> {
+    /// Makes it, not started.
+    pub(super) async fn build(
+        path: PathBuf,
+        config: Config,
+        (format, only): (LogFormat, Only),
+    ) -> Result<Self, Failure> {
         let logs = RunLogLayer::new();
         let at = |text: String| Failure::failed(format!("{}: {text}", path.display()));
-        log::begin(config.settings.log.as_deref(), &logs).map_err(at)?;
+        log::begin(config.settings.log.as_deref(), format, &logs).map_err(at)?;
         for warning in &config.warnings {
             warn!(target: "tasklock", event = "config.warning", file = %path.display(), "{warning}");
         }
@@ -74,6 +81,8 @@ impl Cron {
             config,
             shell: None,
             http: None,
+            only,
+            metrics,
             listener: None,
         };
         cron.list().map_err(failed)?;
@@ -83,12 +92,18 @@ impl Cron {
                 cron.scheduler.register(doing).map_err(failed)?;
             }
         }
-        if let Some(address) = cron.config.settings.listen.clone() {
-            let handle = cron.scheduler.handle();
-            let page = cron.config.settings.page.as_ref();
-            cron.listener = Some(Listener::begin(&address, handle, metrics, page).await?);
-        }
+        cron.only.narrow(&cron.scheduler)?;
         Ok(cron)
+    }
+
+    /// The same with metrics and health served, from before its start.
+    pub(super) async fn listening(mut self) -> Result<Self, Failure> {
+        if let Some(address) = &self.config.settings.listen {
+            let (handle, metrics) = (self.scheduler.handle(), self.metrics.clone());
+            let page = self.config.settings.page.as_ref();
+            self.listener = Some(Listener::begin(address, handle, metrics, page).await?);
+        }
+        Ok(self)
     }
 
     /// Has the store's tasks run what the file lists, from now on.

@@ -32,6 +32,14 @@ impl Task for Doing {
         self.0.plan.whole_policy()
     }
 
+    fn description(&self) -> &str {
+        &self.0.plan.description
+    }
+
+    fn tags(&self) -> &[&str] {
+        &self.0.tags
+    }
+
     async fn run(&self, ctx: RunContext) -> TaskResult {
         let TaskOfFile { work, doer, .. } = &*self.0;
         match (doer, work) {

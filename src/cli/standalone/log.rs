@@ -22,8 +22,21 @@ const VARIABLE: &str = "TASKLOCK_LOG";
 /// The longest value in a line, in bytes.
 const LONGEST: usize = 16 << 10;
 
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: an object of JSON on each line
+    Json,
+}
+
 /// Begins to log, by what the environment or the file says. The layer hears what runs log.
-pub(super) fn begin(wanted: Option<&str>, runs: &RunLogLayer) -> Result<(), String> {
+pub(super) fn begin(
+    wanted: Option<&str>,
+    format: LogFormat,
+    runs: &RunLogLayer,
+) -> Result<(), String> {
     let asked = std::env::var(VARIABLE).ok();
     let (filter, key) = match (&asked, wanted) {
         (Some(asked), _) => (asked.as_str(), VARIABLE),
@@ -33,12 +46,21 @@ pub(super) fn begin(wanted: Option<&str>, runs: &RunLogLayer) -> Result<(), Stri
     let filter = read(filter)
         .ok_or_else(|| format!("{key}: it is no filter: write info, or info,tasklock=debug"))?;
     let lines = tracing_subscriber::fmt::layer()
-        .fmt_fields(Short)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         // A log that cannot be written is no reason to stop: its own complaint could not be either.
-        .log_internal_errors(false)
-        .with_filter(filter);
+        .log_internal_errors(false);
+    let lines = match format {
+        LogFormat::Text => {
+            let is_coloured =
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.fmt_fields(Short).with_ansi(is_coloured).boxed()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            lines.with_current_span(false).boxed()
+        }
+    };
+    let lines = lines.with_filter(filter);
     let begun = tracing_subscriber::registry()
         .with(lines)
         .with(runs.clone())

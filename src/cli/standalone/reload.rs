@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use crate::cli::service::Only;
 use crate::cli::standalone::cron::{self, Cron};
 use crate::cli::standalone::doing::Doing;
 use crate::config::{Config, TaskOfFile};
@@ -50,7 +51,7 @@ impl Cron {
         }
         // What the store has may be allowed now.
         self.scheduler.look_at_stored();
-        let difference = between(&before.tasks, &self.config.tasks);
+        let difference = between(&before.tasks, &self.config.tasks, &self.only);
         self.take(&difference);
         info!(target: "tasklock", event = "config.read", file,
             added = difference.added.len(), changed = difference.changed.len(),
@@ -82,7 +83,7 @@ impl Cron {
             info!(target: "tasklock", event = "config.removed", task = name,
                 "Task is not in the file any more");
         }
-        let tasks = by_name(&self.config.tasks);
+        let tasks = by_name(&self.config.tasks, &self.only);
         let added = difference.added.iter().map(|name| (*name, None));
         let changed = difference.changed.iter();
         for (name, what) in added.chain(changed.map(|(name, what)| (*name, Some(what)))) {
@@ -103,13 +104,14 @@ impl Cron {
 }
 
 /// Those that fire.
-fn by_name(tasks: &[TaskOfFile]) -> BTreeMap<&str, &TaskOfFile> {
-    let fire = tasks.iter().filter(|task| task.plan.enabled);
+fn by_name<'a>(tasks: &'a [TaskOfFile], only: &Only) -> BTreeMap<&'a str, &'a TaskOfFile> {
+    let fires = |task: &&TaskOfFile| task.plan.enabled && only.has(&task.tags);
+    let fire = tasks.iter().filter(fires);
     fire.map(|task| (task.plan.name.as_str(), task)).collect()
 }
 
-fn between<'a>(before: &'a [TaskOfFile], after: &'a [TaskOfFile]) -> Difference<'a> {
-    let (before, after) = (by_name(before), by_name(after));
+fn between<'a>(before: &'a [TaskOfFile], after: &'a [TaskOfFile], only: &Only) -> Difference<'a> {
+    let (before, after) = (by_name(before, only), by_name(after, only));
     let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     let mut difference = Difference::default();
     for name in names {
@@ -144,6 +146,7 @@ fn what(before: &TaskOfFile, after: &TaskOfFile) -> String {
         ("policy", a.policy != b.policy),
         ("owner", a.owner != b.owner),
         ("description", a.description != b.description),
+        ("tags", before.tags != after.tags),
         ("work", before.work != after.work || a.kind != b.kind),
     ] {
         if differs {

@@ -41,7 +41,7 @@ pub(crate) struct Resume {
 pub(crate) struct Skip {
     /// The task
     task: String,
-    /// How many
+    /// How many firings to skip
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
     count: u8,
     #[command(flatten)]

@@ -5,10 +5,10 @@ use chrono_tz::Tz;
 
 use crate::board::Task;
 use crate::cli::fleet::{Fleet, RunsAsked};
-use crate::cli::format::{Output, print, say_json};
+use crate::cli::format::{Output, print};
 use crate::cli::status::{Failure, Status};
 use crate::cli::terminal::{Colour, Terminal};
-use crate::cli::verbs::runs;
+use crate::cli::verbs::{next, runs};
 use crate::cli::when;
 use crate::text::contained_line;
 use crate::time::{Clock, SystemClock};
@@ -30,8 +30,7 @@ pub(crate) struct Describe {
 impl Describe {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         let task = fleet.task(&self.task).await?;
-        if self.output.is_json() {
-            say_json(&task)?;
+        if self.output.wrote(&task)? {
             return Ok(Status::Done);
         }
         let (terminal, now) = (Terminal::stdout(), SystemClock.now());
@@ -55,18 +54,7 @@ impl Describe {
         if !fires.is_empty() {
             text.push_str("\nnext\n");
         }
-        for fire in fires {
-            let mut line = format!(
-                "  {}   {}",
-                when::by_clock(fire.at.0, zone),
-                when::from_now(fire.at.0, now)
-            );
-            for said in fire.note.iter().chain(&fire.held_back) {
-                line.push_str(&format!("   {}", contained_line(said, LONGEST)));
-            }
-            text.push_str(&line);
-            text.push('\n');
-        }
+        text.push_str(&next::lines(&fires, zone, now, "  "));
         let asked = RunsAsked {
             task: Some(task.name.clone()),
             most: SHOWN,
@@ -117,18 +105,8 @@ fn facts(task: &Task, zone: Tz, now: DateTime<Utc>) -> Vec<(&'static str, String
         add("warning", lint.text.clone());
     }
     if let Some(pause) = &task.pause {
-        let by = pause
-            .actor
-            .as_ref()
-            .map(|actor| format!(" by {actor}"))
-            .unwrap_or_default();
-        let until = pause
-            .until
-            .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
-        add(
-            "paused",
-            format!("yes{by}{}: {}", until.unwrap_or_default(), pause.reason),
-        );
+        let whose = next::by_and_until(pause, zone);
+        add("paused", format!("yes{whose}: {}", pause.reason));
     }
     let near =
         |at: DateTime<Utc>| format!("{}   {}", when::by_clock(at, zone), when::from_now(at, now));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::fleet::Fleet;
-use crate::cli::format::{Output, print, say_json};
+use crate::cli::format::{Output, print};
 use crate::cli::status::{Failure, Status};
 use crate::cli::terminal::{Colour, Terminal};
 use crate::lock::Severity;
@@ -25,16 +25,14 @@ impl Doctor {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         let findings = fleet.diagnose().await?;
         let worst = findings.iter().map(|finding| finding.severity).max();
-        if self.output.is_json() {
-            let all = findings.iter().map(|finding| {
-                json!({
-                    "severity": finding.severity.as_str(),
-                    "subject": contained_line(&finding.subject, 200),
-                    "text": contained_line(&finding.text, 2_000),
-                })
-            });
-            say_json(&all.collect::<Vec<_>>())?;
-        } else {
+        let all = findings.iter().map(|finding| {
+            json!({
+                "severity": finding.severity.as_str(),
+                "subject": contained_line(&finding.subject, 200),
+                "text": contained_line(&finding.text, 2_000),
+            })
+        });
+        if !self.output.wrote(&all.collect::<Vec<_>>())? {
             let terminal = Terminal::stdout();
             let mut text = String::new();
             for finding in &findings {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::board::Run;
 use crate::cli::fleet::{Fleet, Line};
-use crate::cli::format::{say, say_json};
+use crate::cli::format::{Format, say};
 use crate::cli::status::{Failure, Status};
 use crate::cli::terminal::{Colour, Terminal, Waiting};
 use crate::cli::when;
@@ -28,10 +30,12 @@ pub(crate) struct Follow {
     pub(crate) timeout: Option<Duration>,
     /// It may wait for another run to end first.
     pub(crate) may_wait: bool,
-    /// Lines are written as JSON.
-    pub(crate) is_json: bool,
+    /// How lines are written.
+    pub(crate) format: Format,
     /// Lines are not written.
     pub(crate) is_silent: bool,
+    /// Only those that were logged since then are.
+    pub(crate) since: Option<DateTime<Utc>>,
 }
 
 impl Follow {
@@ -42,12 +46,13 @@ impl Follow {
         loop {
             let run = fleet.run(id).await?;
             if run.is_some() && !self.is_silent {
-                let lines = fleet.lines(id, last).await?;
+                let mut lines = fleet.lines(id, last).await?;
                 if let Some(line) = lines.last() {
                     last = line.number;
                     waiting.clear();
                 }
-                show(&lines, self.is_json)?;
+                lines.retain(|line| self.since.is_none_or(|since| line.at.0 >= since));
+                show(&lines, self.format)?;
             }
             let text = match run {
                 Some(run) if run.outcome.is_some() => {
@@ -85,7 +90,7 @@ impl Follow {
         let waiting = Waiting::begin();
         loop {
             let lines = fleet.lines(id, last).await?;
-            show(&lines, self.is_json)?;
+            show(&lines, self.format)?;
             if !lines.is_empty() || waiting.waited() > LINES_WITHIN {
                 return Ok(());
             }
@@ -125,11 +130,10 @@ pub(crate) fn ended(run: &Run) -> String {
 }
 
 /// Lines, as people or programs read them.
-pub(crate) fn show(lines: &[Line], is_json: bool) -> Result<(), Failure> {
+pub(crate) fn show(lines: &[Line], format: Format) -> Result<(), Failure> {
     let terminal = Terminal::stdout();
     for line in lines {
-        if is_json {
-            say_json(line)?;
+        if format.wrote(line)? {
             continue;
         }
         let colour = match line.level.as_str() {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::fleet::Fleet;
-use crate::cli::format::{Output, say, say_json};
+use crate::cli::format::{Output, say};
 use crate::cli::status::{Failure, Status};
 use crate::cli::verbs::asker::host;
 use crate::text::contained_line;
@@ -27,9 +27,9 @@ impl Health {
         let host = host();
         let found = fleet.is_ready((!self.any).then_some(&host)).await?;
         let text = contained_line(&found.text, 300);
-        match self.output.is_json() {
-            true => say_json(&json!({ "ready": found.is_ready, "text": text }))?,
-            false => say(text),
+        let answer = json!({ "ready": found.is_ready, "text": text });
+        if !self.output.wrote(&answer)? {
+            say(text);
         }
         Ok(match found.is_ready {
             true => Status::Done,

@@ -1,7 +1,7 @@
 //! `instances`, `drain` and `undrain`: who there is.
 
 use crate::cli::fleet::{Act, Fleet, instance_id};
-use crate::cli::format::{Output, note, print, say, say_json};
+use crate::cli::format::{Output, note, print, say};
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::Terminal;
@@ -37,8 +37,7 @@ pub(crate) struct Undrain {
 impl Instances {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         let instances = fleet.instances().await?;
-        if self.output.is_json() {
-            say_json(&instances)?;
+        if self.output.wrote(&instances)? {
             return Ok(Status::Done);
         }
         let now = SystemClock.now();

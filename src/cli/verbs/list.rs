@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::board::{Health, Task};
 use crate::cli::fleet::Fleet;
-use crate::cli::format::{note, print, say, say_json};
+use crate::cli::format::{Format, note, print, say};
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::{Colour, Terminal};
@@ -42,6 +42,8 @@ enum Form {
     Wide,
     /// For programs: an array of tasks; its shape stays
     Json,
+    /// The same as YAML
+    Yaml,
     /// For scripts: a name on each line
     Name,
 }
@@ -77,7 +79,8 @@ impl List {
     fn show(&self, tasks: &[Task], terminal: &Terminal) -> Result<(), Failure> {
         let now = SystemClock.now();
         match self.output {
-            Form::Json => return say_json(&tasks),
+            Form::Json => drop(Format::Json.wrote(&tasks)?),
+            Form::Yaml => drop(Format::Yaml.wrote(&tasks)?),
             Form::Name => tasks.iter().for_each(|task| say(&task.name)),
             Form::Table => {
                 print(&table(tasks, now).render(terminal));

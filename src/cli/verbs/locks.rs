@@ -1,7 +1,7 @@
 //! `locks` and `unlock`: who holds what.
 
 use crate::cli::fleet::{Act, Fleet};
-use crate::cli::format::{Output, print, say, say_json};
+use crate::cli::format::{Output, print, say};
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::{Colour, Terminal};
@@ -35,8 +35,7 @@ pub(crate) struct Unlock {
 impl Locks {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
         let locks = fleet.locks().await?;
-        if self.output.is_json() {
-            say_json(&locks)?;
+        if self.output.wrote(&locks)? {
             return Ok(Status::Done);
         }
         let now = SystemClock.now();

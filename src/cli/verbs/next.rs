@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
 
-use crate::board::Stamp;
+use crate::board::{Fire, Pause, Stamp};
 use crate::cli::fleet::Fleet;
-use crate::cli::format::{Output, note, print, say, say_json};
+use crate::cli::format::{Output, note, print, say};
 use crate::cli::specs::{FireTimes, MOST, Question};
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::Table;
@@ -15,6 +15,9 @@ use crate::cli::when;
 use crate::task::TaskName;
 use crate::text::contained_line;
 use crate::time::{Clock, SystemClock};
+
+/// The longest note beside a fire time, in bytes.
+const LONGEST: usize = 600;
 
 /// Prints when tasks are due next, or the next fire times of a spec
 ///
@@ -65,6 +68,7 @@ impl Next {
                 let asked = FireTimes {
                     question: self.question.clone(),
                     count: self.count(1),
+                    format: self.output.output,
                 };
                 asked.run(what.as_deref())
             }
@@ -86,43 +90,19 @@ impl Next {
             true => Status::NotFound,
             false => Status::Done,
         };
-        if self.output.is_json() {
-            say_json(&fires)?;
+        if self.output.wrote(&fires)? {
             return Ok(status);
         }
-        let zone: Tz = task.schedule.timezone.parse().unwrap_or(Tz::UTC);
+        let own = || task.schedule.timezone.parse().unwrap_or(Tz::UTC);
+        let zone = self.question.tz.unwrap_or_else(own);
         let now = SystemClock.now();
-        let mut lines = String::new();
-        for fire in &fires {
-            let mut line = format!(
-                "{}   {}",
-                when::by_clock(fire.at.0, zone),
-                when::from_now(fire.at.0, now)
-            );
-            for said in fire.note.iter().chain(&fire.held_back) {
-                line.push_str(&format!("   {}", contained_line(said, 300)));
-            }
-            lines.push_str(&line);
-            lines.push('\n');
-        }
-        print(&lines);
+        print(&lines(&fires, zone, now, ""));
         if fires.is_empty() {
             say("never, as far as a clock can tell");
         }
         if let Some(pause) = &task.pause {
-            let by = pause
-                .actor
-                .as_ref()
-                .map(|actor| format!(" by {actor}"))
-                .unwrap_or_default();
-            let until = pause
-                .until
-                .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
-            let text = format!(
-                "note: paused{by}{} ({:?})",
-                until.unwrap_or_default(),
-                pause.reason
-            );
+            let whose = by_and_until(pause, zone);
+            let text = format!("note: paused{whose} ({:?})", pause.reason);
             note(contained_line(&text, 1_000));
         }
         Ok(status)
@@ -133,17 +113,17 @@ impl Next {
         let mut due: Vec<(DateTime<Utc>, &str, Tz)> = tasks
             .iter()
             .filter_map(|task| {
-                let zone = task.schedule.timezone.parse().unwrap_or(Tz::UTC);
+                let own = || task.schedule.timezone.parse().unwrap_or(Tz::UTC);
+                let zone = self.question.tz.unwrap_or_else(own);
                 Some((task.next_fire_at?.0, task.name.as_str(), zone))
             })
             .collect();
         due.sort_unstable_by_key(|(at, name, _)| (*at, *name));
         due.truncate(self.count(usize::MAX));
-        if self.output.is_json() {
-            let all = due
-                .iter()
-                .map(|(at, task, _)| json!({ "task": task, "at": Stamp(*at) }));
-            say_json(&all.collect::<Vec<_>>())?;
+        let all = due
+            .iter()
+            .map(|(at, task, _)| json!({ "task": task, "at": Stamp(*at) }));
+        if self.output.wrote(&all.collect::<Vec<_>>())? {
             return Ok(Status::Done);
         }
         let now = SystemClock.now();
@@ -155,4 +135,33 @@ impl Next {
         print(&table.render(&Terminal::stdout()));
         Ok(Status::Done)
     }
+}
+
+/// Fire times as people read them, a line for each.
+pub(crate) fn lines(fires: &[Fire], zone: Tz, now: DateTime<Utc>, indentation: &str) -> String {
+    let mut lines = String::new();
+    for Fire {
+        at,
+        note,
+        held_back,
+        ..
+    } in fires
+    {
+        let (clock, left) = (when::by_clock(at.0, zone), when::from_now(at.0, now));
+        lines.push_str(&format!("{indentation}{clock}   {left}"));
+        for said in note.iter().chain(held_back) {
+            lines.push_str(&format!("   {}", contained_line(said, LONGEST)));
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+/// ` by ana until Mon 2026-11-23 08:00:00 CET`.
+pub(crate) fn by_and_until(pause: &Pause, zone: Tz) -> String {
+    let by = pause.actor.as_ref().map(|actor| format!(" by {actor}"));
+    let until = pause
+        .until
+        .map(|until| format!(" until {}", when::by_clock(until.0, zone)));
+    format!("{}{}", by.unwrap_or_default(), until.unwrap_or_default())
 }

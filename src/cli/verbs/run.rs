@@ -1,12 +1,15 @@
 //! `run`: a task now, beside its schedule.
 
 use std::io::Read;
+#[cfg(all(feature = "standalone", unix))]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::cli::fleet::{Act, Fleet, instance_id};
-use crate::cli::format::{Output, note, say, say_json};
+use crate::board::Run;
+use crate::cli::fleet::{Act, Fleet, Wanted, instance_id};
+use crate::cli::format::{Format, Output, note, say};
 use crate::cli::specs;
 use crate::cli::status::{Failure, Status};
 use crate::cli::terminal::Waiting;
@@ -26,8 +29,8 @@ const LONGEST: u64 = 64 * 1024;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RunNow {
     /// The task
-    task: String,
-    /// What it is told, as JSON; `-` reads it from standard input, where others cannot see it
+    pub(super) task: String,
+    /// Its parameters, as JSON; `-` reads them from standard input, where others cannot see them
     #[arg(long, value_name = "JSON")]
     params: Option<String>,
     /// The instant, in the past, whose work it is to do again
@@ -42,41 +45,39 @@ pub(crate) struct RunNow {
     /// The instance that is to run it, by the beginning of its id
     #[arg(long, value_name = "INSTANCE")]
     on: Option<String>,
-    /// A name for this wish: asked again with the same one within a day, nothing is run twice
+    /// A key for this request: asked for again with the same one within a day, it is not run twice
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Does not wait for its end: prints its id
+    /// Does not wait for its end, and prints the id of the run
     #[arg(long)]
     no_wait: bool,
     /// How long to wait for its end
     #[arg(long, value_name = "LENGTH", value_parser = when::read_length)]
     timeout: Option<Duration>,
+    /// Runs it in this process, under its lock, with the code of this program or the tasks of a file; Ctrl-C asks it to
+    /// end
+    #[arg(long, group = "in_process", conflicts_with_all = ["on", "key", "no_wait", "timeout"])]
+    here: bool,
+    /// As --here, but without the lock: a run of it elsewhere may go on at the same time
+    #[arg(long, group = "in_process", conflicts_with_all = ["on", "key", "no_wait", "timeout", "queue"])]
+    pub(super) no_lock: bool,
+    /// With --here or --no-lock, of `tasklock`: the file of tasks [default: TASKLOCK_CONFIG, or tasks.toml]
+    #[cfg(all(feature = "standalone", unix))]
+    #[arg(short, long, value_name = "FILE", requires = "in_process")]
+    pub(super) config: Option<PathBuf>,
     #[command(flatten)]
-    asker: Asker,
+    pub(super) asker: Asker,
     #[command(flatten)]
     output: Output,
 }
 
 impl RunNow {
     pub(crate) async fn run(self, fleet: &dyn Fleet) -> Result<Status, Failure> {
-        let act = Act::Run {
-            params: self.params.as_deref().map(params).transpose()?,
-            task: self.task,
-            due_at: self.as_of,
-            if_running: match self.queue {
-                true => IfRunning::Queue,
-                false => IfRunning::Refuse,
-            },
-            if_paused: match self.even_if_paused {
-                true => IfPaused::Run,
-                false => IfPaused::Refuse,
-            },
-            instance: match &self.on {
-                Some(instance) => Some(instance_id(fleet, instance).await?),
-                None => None,
-            },
-            key: self.key,
+        let instance = match &self.on {
+            Some(instance) => Some(instance_id(fleet, instance).await?),
+            None => None,
         };
+        let act = Act::Run(self.wanted(instance)?);
         let by = self.asker.by()?;
         let mut waiting = Waiting::begin();
         waiting.show("waits for an instance");
@@ -91,21 +92,53 @@ impl RunNow {
         let follow = Follow {
             timeout: self.timeout,
             may_wait: self.queue,
-            is_json: false,
-            is_silent: self.output.is_json(),
+            format: Format::Text,
+            is_silent: self.output.is_data(),
+            since: None,
         };
         let mut status = Status::Done;
         for id in done.runs {
             let run = follow.run(fleet, id).await?;
-            match self.output.is_json() {
-                true => say_json(&run)?,
-                false => say(ended(&run)),
-            }
-            if run.outcome != Some(Outcome::Success) {
+            if self.tell(&run)? == Status::Failed {
                 status = Status::Failed;
             }
         }
         Ok(status)
+    }
+
+    /// Whether it is to run in this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.here || self.no_lock
+    }
+
+    /// Says how a run has ended, and what follows for whoever called.
+    pub(super) fn tell(&self, run: &Run) -> Result<Status, Failure> {
+        if !self.output.wrote(run)? {
+            say(ended(run));
+        }
+        Ok(match run.outcome {
+            Some(Outcome::Success) => Status::Done,
+            _ => Status::Failed,
+        })
+    }
+
+    /// The run that is wanted, there.
+    pub(super) fn wanted(&self, instance: Option<String>) -> Result<Wanted, Failure> {
+        Ok(Wanted {
+            task: self.task.clone(),
+            params: self.params.as_deref().map(params).transpose()?,
+            due_at: self.as_of,
+            if_running: match self.queue {
+                true => IfRunning::Queue,
+                false => IfRunning::Refuse,
+            },
+            if_paused: match self.even_if_paused {
+                true => IfPaused::Run,
+                false => IfPaused::Refuse,
+            },
+            instance,
+            key: self.key.clone(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use clap::builder::TypedValueParser;
 
 use crate::board::Run;
 use crate::cli::fleet::{Fleet, RunsAsked};
-use crate::cli::format::{Output, print, say_json};
+use crate::cli::format::{Output, print};
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::Terminal;
@@ -83,9 +83,8 @@ impl Runs {
             most: usize::from(self.count),
         };
         let runs = fleet.runs(&asked).await?;
-        match self.output.is_json() {
-            true => say_json(&runs)?,
-            false => print(&table(&runs, now).render(&Terminal::stdout())),
+        if !self.output.wrote(&runs)? {
+            print(&table(&runs, now).render(&Terminal::stdout()));
         }
         Ok(Status::Done)
     }

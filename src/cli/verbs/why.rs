@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 
 use crate::cli::fleet::Fleet;
-use crate::cli::format::{Output, print, say, say_json};
+use crate::cli::format::{Output, print, say};
 use crate::cli::specs;
 use crate::cli::status::{Failure, Status};
 use crate::cli::table::{Cell, Table};
@@ -37,8 +37,7 @@ impl Why {
         let at = self.at.last(SystemClock.now(), zone);
         let at = at.ok_or_else(|| Failure::usage("--at is no time of that zone"))?;
         let why = fleet.why(&self.task, at).await?;
-        if self.output.is_json() {
-            say_json(&why)?;
+        if self.output.wrote(&why)? {
             return Ok(Status::Done);
         }
         say(contained(&why.text, 2_000));

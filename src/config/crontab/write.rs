@@ -49,6 +49,9 @@ fn task(text: &mut String, job: &Job) {
     if let Some(user) = &job.user {
         key("user", quoted(user));
     }
+    if let Some(group) = &job.group {
+        key("group", quoted(group));
+    }
     let pairs: Vec<String> = job
         .env
         .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use crate::control::{Ask, Command, IfPaused, IfRunning, Refusal};
+use crate::control::{Ask, By, Command, IfPaused, IfRunning, Refusal};
 use crate::error::ErrorKind;
 use crate::event::RunRequest;
 use crate::lock::lease::Lease;
@@ -50,38 +50,16 @@ pub(super) async fn run_now(
     command: &Command,
 ) -> (Result<Done, No>, Option<Queued>) {
     let Ask::Run {
-        task,
-        fire_time,
-        params,
-        if_running,
-        if_paused,
-        again,
-        traceparent,
+        task, if_running, ..
     } = &command.ask
     else {
         return (Ok(Done::default()), None);
     };
-    let entries = entries_of(engine, task);
-    let runs = command
-        .taken
-        .as_ref()
-        .map(|taken| taken.runs.clone())
-        .unwrap_or_default();
-    if entries.is_empty() || runs.len() != entries.len() {
-        return (Err(no_such_task(task)), None);
-    }
+    let runs = command.taken.as_ref().map(|taken| taken.runs.clone());
+    let runs = runs.unwrap_or_default();
     let (by, id) = (command.by.clone(), command.id.as_str().into());
-    let now = engine.settings.clock.now();
-    let order = Order {
-        entries,
-        runs: runs.clone(),
-        fire_time: fire_time.unwrap_or(now).trunc_subsecs(3),
-        request: Arc::new(
-            RunRequest::new(by, params.clone(), id)
-                .repeating(*again)
-                .asked_in(traceparent.clone()),
-        ),
-        if_paused: *if_paused,
+    let Some(order) = Order::of(engine, &command.ask, (by, id), runs.clone()) else {
+        return (Err(no_such_task(task)), None);
     };
     match order.attempt(engine).await {
         Ok(()) => (
@@ -135,16 +113,107 @@ impl Queued {
     }
 }
 
+/// Starts a run in this process, as somebody wants it who is here: under its lock, or without. Waits for
+/// another run to end, if that is wanted.
+#[cfg(feature = "cli")]
+pub(crate) async fn run_here(
+    engine: &Arc<Engine>,
+    ask: &Ask,
+    by: By,
+    is_locked: bool,
+) -> Result<Vec<RunId>, No> {
+    let Ask::Run {
+        task, if_running, ..
+    } = ask
+    else {
+        return Ok(Vec::new());
+    };
+    let now = engine.settings.clock.now();
+    let parts = entries_of(engine, task);
+    let ids = parts.iter().map(|_| RunId::new(now, engine.random()));
+    let runs: Vec<RunId> = ids.collect();
+    let command = RunId::new(now, engine.random()).to_string();
+    let order = Order::of(engine, ask, (by, command.into()), runs.clone());
+    let order = order.ok_or_else(|| no_such_task(task))?;
+    if !is_locked {
+        order.start_unlocked(engine)?;
+        return Ok(runs);
+    }
+    match order.attempt(engine).await {
+        Err((Refusal::AlreadyRunning, _)) if *if_running == IfRunning::Queue => {
+            let turn = Queued(order).run(engine).await;
+            turn.map_err(|why| (Refusal::AlreadyRunning, why))?;
+        }
+        done => done?,
+    }
+    Ok(runs)
+}
+
 impl Order {
-    /// Takes all locks that it needs and starts, or takes none.
-    async fn attempt(&self, engine: &Arc<Engine>) -> Result<(), No> {
-        let mut granted: Granted = Vec::with_capacity(self.entries.len());
-        for (entry, run_id) in self.entries.iter().zip(&self.runs) {
+    /// What is asked, for these runs; `None` if the task cannot be run here.
+    fn of(
+        engine: &Engine,
+        ask: &Ask,
+        (by, command): (By, Arc<str>),
+        runs: Vec<RunId>,
+    ) -> Option<Self> {
+        let Ask::Run {
+            task,
+            fire_time,
+            params,
+            if_paused,
+            again,
+            traceparent,
+            ..
+        } = ask
+        else {
+            return None;
+        };
+        let entries = entries_of(engine, task);
+        if entries.is_empty() || runs.len() != entries.len() {
+            return None;
+        }
+        let now = engine.settings.clock.now();
+        Some(Self {
+            entries,
+            runs,
+            fire_time: fire_time.unwrap_or(now).trunc_subsecs(3),
+            request: Arc::new(
+                RunRequest::new(by, params.clone(), command)
+                    .repeating(*again)
+                    .asked_in(traceparent.clone()),
+            ),
+            if_paused: *if_paused,
+        })
+    }
+
+    /// Starts without a lock, whoever else has it.
+    #[cfg(feature = "cli")]
+    fn start_unlocked(&self, engine: &Arc<Engine>) -> Result<(), No> {
+        for entry in &self.entries {
+            self.check(engine, entry)?;
+        }
+        for firing in self.firings() {
+            firing::start_unlocked(engine, &firing);
+        }
+        firing::wake_another_thread();
+        Ok(())
+    }
+
+    fn firings(&self) -> impl Iterator<Item = Firing> {
+        self.entries.iter().zip(&self.runs).map(|(entry, run_id)| {
             let manual = Manual {
                 run_id: *run_id,
                 request: self.request.clone(),
             };
-            let firing = Firing::manual(entry.clone(), self.fire_time, manual);
+            Firing::manual(entry.clone(), self.fire_time, manual)
+        })
+    }
+
+    /// Takes all locks that it needs and starts, or takes none.
+    async fn attempt(&self, engine: &Arc<Engine>) -> Result<(), No> {
+        let mut granted: Granted = Vec::with_capacity(self.entries.len());
+        for firing in self.firings() {
             match self.claim(engine, firing).await {
                 Ok(one) => granted.push(one),
                 Err(no) => {

@@ -26,6 +26,9 @@ pub(super) const REFRESH: Duration = Duration::from_secs(5);
 pub(super) const TTL: Duration = Duration::from_secs(9);
 /// The longest spec that it has room for, in characters.
 const LONGEST_SPEC: usize = 200;
+/// So many tags of a task it has room for, and so many characters of each.
+const MOST_TAGS: usize = 8;
+const LONGEST_TAG: usize = 40;
 
 /// Our record in the store.
 #[derive(Debug)]
@@ -161,8 +164,19 @@ fn tasks(entries: &[Arc<Entry>]) -> Vec<TaskFacts> {
                 timezone: Some(entry.schedule.timezone()),
                 timeout: Some(entry.timeout),
                 kind: entry.kind.as_deref().map(str::to_owned),
+                tags: tags(entry),
                 settings: Some((*entry.policy).clone()),
             }
         });
     facts.collect()
+}
+
+/// The words by which people find a task, as far as there is room.
+fn tags(entry: &Entry) -> Vec<String> {
+    let fit = |tag: &&str| {
+        let chars = tag.chars().filter(|c| !c.is_control());
+        chars.take(LONGEST_TAG).collect()
+    };
+    let tags = entry.task.tags();
+    tags.iter().take(MOST_TAGS).map(fit).collect()
 }

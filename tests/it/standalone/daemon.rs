@@ -100,7 +100,7 @@ fn it_comes_up_or_says_why_it_does_not() {
         free_port()
     ));
     let (status, _, err) = host.run(&["start"]);
-    assert_eq!(status, 1);
+    assert_eq!(status, 5);
     assert!(err.contains("redis at 127.0.0.1:"), "{err}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

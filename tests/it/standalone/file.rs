@@ -114,6 +114,14 @@ fn a_mistake_is_said_with_its_line_its_column_and_its_key() {
             "tasks.toml:5:1: task t: user: \"nobody-here\" is no user of this host",
         ),
         (
+            &format!("{task}command = [\"x\"]\nuser = \"root\"\ngroup = \"nobody-here\"\n"),
+            "tasks.toml:6:1: task t: group: \"nobody-here\" is no group of this host",
+        ),
+        (
+            &format!("{task}command = [\"x\"]\ngroup = \"root\"\n"),
+            "tasks.toml:5:1: task t: group: it goes with user",
+        ),
+        (
             &format!("{task}command = [\"x\"]\nenv = {{ \"A-B\" = \"1\" }}\n"),
             "task t: env: \"A-B\" is no name of a variable",
         ),

@@ -181,20 +181,7 @@ fn an_instance_is_drained_by_the_beginning_of_its_id() {
 #[test]
 fn a_lease_is_ended_by_its_token_and_not_while_its_holder_lives() {
     let fleet = Fleet::with(&[("SLOW_SECONDS", "600")]);
-    let held = fleet.wait_for(&["locks", "-o", "json"], |locks| {
-        locks
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|lock| lock["task"] == "slow")
-    });
-    let held = held
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|lock| lock["task"] == "slow")
-        .unwrap()
-        .clone();
+    let held = fleet.held("slow");
     let token = held["fencing_token"].to_string();
     // The others know of its run when its instance has said so, up to five seconds later.
     fleet.wait_for(&["instances", "-o", "json"], |all| {

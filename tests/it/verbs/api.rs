@@ -171,6 +171,19 @@ async fn the_same_verbs_ask_and_steer_a_fleet_by_its_http_api() {
         "draining"
     );
     ana(&["undrain", "api-1"]).await.done();
+    let yaml = ana(&["list", "-o", "yaml", "--tag", "none"]).await.done();
+    assert_eq!(yaml, "---\n[]\n");
+    let tokyo = ana(&["next", "slow", "-n", "1", "--tz", "Asia/Tokyo"])
+        .await
+        .done();
+    assert!(tokyo.contains("13:30:00 JST"), "{tokyo}");
+    assert_eq!(ana(&["logs", "hello", "--since", "1h"]).await.status, 0);
+    ana(&["delete", "slow"])
+        .await
+        .refuses(4, &["belongs to code"]);
+    ana(&["run", "slow", "--here"])
+        .await
+        .refuses(1, &["tasks.toml"]);
 
     // Be refused.
     ask(&url, "", &["list"])

@@ -74,6 +74,7 @@ fn each_command_says_what_it_does_in_a_line_and_what_its_options_are() {
         "skip",
         "override",
         "reset",
+        "delete",
         "cancel",
         "instances",
         "drain",

@@ -1,5 +1,7 @@
 //! What is asked of a fleet: for people, and for programs.
 
+use std::io::BufRead;
+
 use serde_json::Value;
 
 use super::rig::{Fleet, row};
@@ -240,19 +242,7 @@ fn the_instances_the_locks_and_the_store_are_told() {
     let id = remote[0]["id"].as_str().unwrap();
     assert!(row(&text.out, id).contains(&"1.8.2"), "{text:?}");
 
-    let held = fleet.wait_for(&["locks", "-o", "json"], |locks| {
-        locks
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|lock| lock["task"] == "slow")
-    });
-    let held = held
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|lock| lock["task"] == "slow")
-        .unwrap();
+    let held = fleet.held("slow");
     assert_eq!(held["holder_lives"], true);
     let table = fleet.ask_own(&["locks"]).done();
     assert_eq!(
@@ -295,17 +285,16 @@ fn the_instances_the_locks_and_the_store_are_told() {
 fn a_list_that_is_watched_is_shown_again_and_again() {
     let fleet = Fleet::start();
     let mut watch = fleet.remote(&["list", "-w", "--interval", "1s", "-o", "json"]);
-    let child = watch
+    let mut child = watch
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(4));
-    let out = super::rig::interrupt(child);
-    assert!(out.lines().count() >= 2, "{out}");
-    for line in out.lines() {
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = lines.next().unwrap().unwrap();
         assert_eq!(
-            serde_json::from_str::<Value>(line)
+            serde_json::from_str::<Value>(&line)
                 .unwrap()
                 .as_array()
                 .unwrap()
@@ -313,4 +302,5 @@ fn a_list_that_is_watched_is_shown_again_and_again() {
             4
         );
     }
+    super::rig::interrupt(child);
 }

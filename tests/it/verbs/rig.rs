@@ -137,6 +137,17 @@ impl Fleet {
         }
     }
 
+    /// The lock of a task, once it is held.
+    #[track_caller]
+    pub fn held(&self, task: &str) -> Value {
+        let is_it = |lock: &&Value| lock["task"] == task;
+        let locks = self.wait_for(&["locks", "-o", "json"], |locks| {
+            locks.as_array().unwrap().iter().any(|lock| is_it(&lock))
+        });
+        let held = locks.as_array().unwrap().iter().find(is_it);
+        held.unwrap().clone()
+    }
+
     /// A task, once it is as it should be.
     #[track_caller]
     pub fn task(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {

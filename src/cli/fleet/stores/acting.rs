@@ -7,9 +7,13 @@ use crate::cli::fleet::stores::Stores;
 use crate::cli::fleet::{Act, Done, Fleet};
 use crate::cli::status::{Failure, Status};
 use crate::cli::when;
-use crate::control::{Answer, By, PauseFor, Refusal, Refused, RunNow};
+use crate::control::{Answer, By, PauseFor, Refusal, Refused};
 use crate::error::ErrorKind;
+#[cfg(feature = "dynamic")]
+use crate::fleet::Expected;
 use crate::fleet::Version;
+#[cfg(feature = "dynamic")]
+use crate::store::Deleted;
 use crate::time::{Clock, SystemClock};
 
 /// How long instances may take to see what was written.
@@ -24,32 +28,10 @@ impl Stores {
             self.check_task(task).await?;
         }
         match act {
-            Act::Run {
-                task,
-                params,
-                due_at,
-                if_running,
-                if_paused,
-                instance,
-                key,
-            } => {
-                let mut run = RunNow::new(task, by)
-                    .if_running(*if_running)
-                    .if_paused(*if_paused);
-                if let Some(params) = params {
-                    run = run.params(params.as_str());
-                }
-                if let Some(at) = due_at {
-                    run = run.as_of(*at);
-                }
-                if let Some(instance) = instance {
-                    run = run.on(instance);
-                }
-                if let Some(key) = key {
-                    run = run.idempotency_key(key);
-                }
-                let answer = control.run(run).await?.answer;
-                self.answered(&format!("run of {task}"), answer).await
+            Act::Run(wanted) => {
+                let answer = control.run(wanted.run_now(by)).await?.answer;
+                let what = format!("run of {}", wanted.task);
+                self.answered(&what, answer).await
             }
             Act::Pause {
                 task,
@@ -95,6 +77,7 @@ impl Stores {
                     false => format!("{task}: had its code's schedule"),
                 }))
             }
+            Act::Delete { task } => self.delete(task, by).await,
             Act::Cancel { run, grace } => {
                 let answer = control.cancel(*run, *grace, by).await?.answer;
                 match (answer, self.run(*run).await.ok().flatten()) {
@@ -201,6 +184,30 @@ impl Stores {
         }
     }
 
+    #[cfg(feature = "dynamic")]
+    async fn delete(&self, task: &str, by: &By) -> Result<Done, Failure> {
+        let store = self.board.parts().store.as_ref();
+        let store = store.ok_or_else(|| Failure::failed("there is no store of tasks"))?;
+        if store.get(task).await?.is_none() {
+            let text = format!("task {task} belongs to code, which alone can take it out");
+            return Err(Failure::new(Status::Refused, text));
+        }
+        self.control()?.note_delete(task, by).await?;
+        match store.delete(task, Expected::Anything).await? {
+            Deleted::Done => Ok(Done::said(format!("{task}: deleted"))),
+            _ => Err(Failure::not_found(format!(
+                "task {task} was deleted by somebody else"
+            ))),
+        }
+    }
+
+    #[cfg(not(feature = "dynamic"))]
+    async fn delete(&self, task: &str, _: &By) -> Result<Done, Failure> {
+        Err(Failure::usage(format!(
+            "task {task} cannot be deleted by this program, which was built without the feature dynamic"
+        )))
+    }
+
     async fn resume(&self, task: Option<&str>, by: &By) -> Result<Done, Failure> {
         let was_paused = self.control()?.resume(task, by).await?;
         let Some(name) = task else {
@@ -235,7 +242,7 @@ impl Stores {
     }
 }
 
-fn refusal(what: &str, refused: &Refused) -> Failure {
+pub(crate) fn refusal(what: &str, refused: &Refused) -> Failure {
     let status = match refused.why {
         Refusal::NoSuchTask | Refusal::NotLocked => Status::NotFound,
         Refusal::StoreDown => Status::Unreachable,
