@@ -14,12 +14,18 @@ use crate::admin::reply::{Answer, Reply, is_about};
 use crate::board::{PauseOf, Run, Stamp, seconds};
 use crate::control::{Accepted, Answer as Told, By, IfPaused, IfRunning, Missed, PauseFor, RunNow};
 use crate::lock::FencingToken;
+use crate::task::RunId;
+
+/// Text without characters that change how others are shown.
+pub(super) const LINE: &str =
+    "^[^\\u0000-\\u001F\\u007F-\\u009F\\u200B-\\u200F\\u2028-\\u202E\\u2060-\\u206F\\uFEFF]*$";
 
 /// What is said of a run that is to be.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RunBody {
     /// Why. Required.
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
     /// What the run is given: any JSON.
     params: Option<Value>,
@@ -54,6 +60,7 @@ enum IfRunningWord {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ReasonBody {
     /// Why, for the audit trail. Default: that it was asked for here.
+    #[schemars(length(min = 1, max = 500), regex(pattern = LINE))]
     pub(super) reason: Option<String>,
 }
 
@@ -62,6 +69,7 @@ pub(super) struct ReasonBody {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PauseBody {
     /// Why. Required.
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
     /// Until when, 30 days from now at the most.
     until: Option<Stamp>,
@@ -84,10 +92,12 @@ enum MissedWord {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OverrideBody {
     /// The other schedule. Required.
+    #[schemars(required, length(min = 1, max = 1024))]
     cron: Option<String>,
     /// The zone that it is read in. Default: that of the task.
     timezone: Option<String>,
     /// Why. Required.
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
     /// Until when, 30 days from now at the most.
     until: Option<Stamp>,
@@ -100,8 +110,10 @@ pub(super) struct OverrideBody {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SkipBody {
     /// How many, 1 to 100. Default: 1.
+    #[schemars(range(min = 1, max = 100))]
     count: Option<usize>,
     /// Why. Required.
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
 }
 
@@ -114,6 +126,7 @@ pub(super) struct CancelBody {
     /// How many seconds it may take to end when it is asked. Default: by its policy.
     grace_s: Option<f64>,
     /// Why. Required.
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
 }
 
@@ -130,6 +143,7 @@ enum Mode {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct UnlockBody {
     /// Why. Required.
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
     /// Also from an instance that lives. Default: no.
     force: bool,
@@ -344,6 +358,18 @@ async fn begun(call: &Call, accepted: &Accepted) -> Begun {
     }
 }
 
+/// That a run has not ended, as far as the history knows.
+async fn not_over(call: &Call, id: RunId) -> Result<(), Problem> {
+    if let Some(history) = call.state.handle.history()
+        && let Some(run) = history.run(id).await?
+        && let Some(outcome) = run.outcome
+    {
+        let text = format!("run {id} of {} has ended: {outcome}", run.task);
+        return Err(Problem::new("run-finished", text));
+    }
+    Ok(())
+}
+
 pub(super) async fn cancel(call: Call) -> Answer {
     let body: CancelBody = call.body()?;
     let control = call.control()?;
@@ -356,13 +382,7 @@ pub(super) async fn cancel(call: Call) -> Answer {
             Some(length(&call, None, Some(seconds), Duration::ZERO)?)
         }
     };
-    if let Some(history) = call.state.handle.history()
-        && let Some(run) = history.run(id).await?
-        && let Some(outcome) = run.outcome
-    {
-        let text = format!("run {id} of {} has ended: {outcome}", run.task);
-        return Err(Problem::new("run-finished", text));
-    }
+    not_over(&call, id).await?;
     // Of one that nobody has nobody takes the command: found out before five seconds are over.
     call.state.board.forget().await;
     let snapshot = call.state.board.look().await;
@@ -380,7 +400,12 @@ pub(super) async fn cancel(call: Call) -> Answer {
             return Err(call.no_run(call.part("id")));
         }
     }
-    let accepted = taken(control.cancel(id, grace, &by).await?.answer)?;
+    let answer = control.cancel(id, grace, &by).await?.answer;
+    if answer == Told::NotTaken {
+        // It has ended since it was looked for.
+        not_over(&call, id).await?;
+    }
+    let accepted = taken(answer)?;
     let mut begun = begun(&call, &accepted).await;
     begun.run_id = Some(id.to_string());
     Ok(Reply::json(StatusCode::ACCEPTED, &begun)?.shown_at(format!("/runs/{id}")))

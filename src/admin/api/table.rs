@@ -192,7 +192,7 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .query::<tasks::WhyQuery>()
     .one::<Why>()
-    .may_be(&["task-not-found", "no-history"]),
+    .may_be(&["task-not-found", "no-history", "not-possible"]),
     Route::new(
         ("POST", "/tasks/{task}/runs"),
         ("run_task", "Has a task run now"),
