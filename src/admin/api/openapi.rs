@@ -108,8 +108,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     if let Some(body) = route.body {
         let schema = body(generator);
-        let mut form = named(&schema, generator).clone();
-        without_null(&mut form);
+        let form = form(named(&schema, generator).clone());
         let is_required = form.get("required").is_some();
         let content = json!({
             "application/json": { "schema": schema.to_value() },
@@ -151,6 +150,24 @@ fn named<'a>(schema: &'a schemars::Schema, generator: &'a SchemaGenerator) -> &'
         .and_then(|path| path.rsplit('/').next());
     name.and_then(|name| generator.definitions().get(name))
         .unwrap_or(schema.as_value())
+}
+
+/// A body as a form has it: what is not said may be there, and empty.
+fn form(mut schema: Value) -> Value {
+    without_null(&mut schema);
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &String| {
+        required
+            .as_array()
+            .is_some_and(|r| r.contains(&json!(name)))
+    };
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, field) in fields.into_iter().flatten() {
+        if !is_required(name) {
+            *field = json!({ "anyOf": [field.take(), { "type": "string", "maxLength": 0 }] });
+        }
+    }
+    schema
 }
 
 /// Takes `null` out of a schema, for texts: there what is not said is left out.

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::admin::api::act::ReasonBody;
 use crate::admin::api::tasks::{no_task, page_of};
+use crate::admin::api::wish::{LINE, ReasonBody};
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
 use crate::admin::reply::{Answer, Reply};
@@ -39,7 +39,7 @@ pub(super) struct TaskBody {
     /// Whether it fires. Default: yes.
     enabled: Option<bool>,
     /// Why, for the audit trail. Default: that it was asked for here.
-    #[schemars(length(min = 1, max = 500), regex(pattern = super::act::LINE))]
+    #[schemars(length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
 }
 

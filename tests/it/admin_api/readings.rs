@@ -77,8 +77,12 @@ async fn two_hundred_viewers_cost_one_reading_a_second() {
             let router = router.clone();
             tokio::spawn(async move {
                 for _ in 0..10 {
-                    let path = ["/tasks", "/summary", "/tasks/t", "/instances", "/timeline"][n % 5];
-                    assert_eq!(Ask::read(path).of(&router).await.status, 200);
+                    let paths = ["/tasks", "/summary", "/tasks/t", "/instances", "/timeline"];
+                    let ask = match paths.get(n % 7) {
+                        Some(path) => Ask::read(path),
+                        None => Ask::get(["/", "/cluster"][n % 2]).by("viewer"),
+                    };
+                    assert_eq!(ask.of(&router).await.status, 200);
                     pass(0.5).await;
                 }
             })

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::Request;
-use serde_json::json;
-use tasklock::{MemoryFleet, MemoryLock, Scheduler};
+use serde_json::{Value, json};
+use tasklock::{HistoryWrite, LogLine, MemoryFleet, MemoryLock, Scheduler};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use crate::support::pass;
-use crate::support::web::{Ask, Shop, levels, open, until};
+use crate::support::web::{Ask, Shop, levels, open, over_all_stores, until};
 
 #[tokio::test]
 async fn streams_follow_and_end_when_the_scheduler_stops_so_that_the_server_can() {
@@ -136,4 +136,75 @@ async fn a_hundred_streams_are_open_at_once_and_one_that_is_left_makes_room() {
     })
     .await;
     assert_eq!(Ask::read("/events").of(&router).await.status, 429);
+}
+
+over_all_stores!(lines_are_read_from_where_they_were_left);
+
+async fn lines_are_read_from_where_they_were_left(shop: Shop) {
+    let (bench, router) = shop.serving("t").await;
+    let run = Ask::act("POST", "/tasks/t/runs", json!({ "reason": "x" }));
+    let id = run.of(&router).await.json()["run_id"].clone();
+    let id = id.as_str().unwrap().to_owned();
+    until("the run has ended", async || {
+        let got = Ask::read(&format!("/runs/{id}")).of(&router).await;
+        (got.status == 200 && got.json()["state"] == "finished").then_some(())
+    })
+    .await;
+    let line = |number| LogLine {
+        number,
+        at: bench.now(),
+        level: "INFO".to_owned(),
+        target: "shop".to_owned(),
+        text: format!("line {number} <b>\u{1b}[2J"),
+    };
+    let history = bench.scheduler.handle().history().unwrap();
+    let log = HistoryWrite::Log {
+        run_id: id.parse().unwrap(),
+        task: "t".parse().unwrap(),
+        lines: vec![line(1), line(2), line(3)],
+        keep_from: 0,
+    };
+    history.write(&[log]).await.unwrap();
+    let path = format!("/runs/{id}/logs");
+    let numbers = async |path: &str| {
+        let got = Ask::read(path).of(&router).await;
+        assert_eq!(got.header("content-type"), "application/x-ndjson");
+        let read = |line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64();
+        got.body.lines().map(read).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&path).await, [Some(1), Some(2), Some(3)]);
+    assert_eq!(numbers(&format!("{path}?after=2")).await, [Some(3)]);
+    assert_eq!(numbers(&format!("{path}?after=3")).await, []);
+    let back = Ask::read(&path).header("accept", "text/event-stream");
+    let back = back.header("last-event-id", "2").of(&router).await;
+    assert!(back.body.starts_with("event: line\nid: 3\n"), "{back:?}");
+    assert_eq!(back.body.matches("event: line").count(), 1, "{back:?}");
+    assert!(back.body.contains("event: end\n"), "{back:?}");
+    let plain = Ask::read(&path).header("accept", "text/plain");
+    let plain = plain.of(&router).await;
+    assert!(
+        plain.body.contains("shop: line 3 <b>\\u{1b}[2J\n"),
+        "{plain:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_to_a_stream_is_told_all_of_it() {
+    let shop = Shop::new();
+    let (_bench, router) = shop.serving("t").await;
+    let first = async |ask: axum::http::request::Builder| {
+        let response = router
+            .clone()
+            .oneshot(ask.header("x-level", "viewer").body(Body::empty()).unwrap())
+            .await;
+        let mut body = Box::pin(response.unwrap().into_body());
+        let frame = std::future::poll_fn(|at| HttpBody::poll_frame(body.as_mut(), at)).await;
+        let data = frame.unwrap().unwrap().into_data().unwrap();
+        String::from_utf8(data.to_vec()).unwrap()
+    };
+    let events = || Request::get("/api/v1/events");
+    // Nothing changes for somebody new: the first word is that the stream is still there.
+    assert_eq!(first(events()).await, ": still here\n\n");
+    let back = first(events().header("last-event-id", "1")).await;
+    assert!(back.contains("data: {"), "{back}");
 }
