@@ -150,12 +150,14 @@ async fn lines_are_read_from_where_they_were_left(shop: Shop) {
         (got.status == 200 && got.json()["state"] == "finished").then_some(())
     })
     .await;
-    let line = |number| LogLine {
-        number,
-        at: bench.now(),
-        level: "INFO".to_owned(),
-        target: "shop".to_owned(),
-        text: format!("line {number} <b>\u{1b}[2J"),
+    let line = |n| {
+        LogLine::new(
+            n,
+            bench.now(),
+            "INFO",
+            "shop",
+            format!("line {n} <b>\u{1b}[2J"),
+        )
     };
     let history = bench.scheduler.handle().history().unwrap();
     let log = HistoryWrite::Log {
