@@ -1,18 +1,21 @@
 //! The HTTP API, below `/api/v1`: one table says what there is, who may do it, and how it is read and
 //! answered. It mounts the routes and writes their OpenAPI document.
 
-mod act;
+mod begin;
 mod calendar;
 mod feed;
 mod fleet;
+mod holder;
 mod openapi;
 mod preview;
+mod rule;
 mod runs;
 #[cfg(feature = "dynamic")]
 mod stored;
 mod stream;
 mod table;
 mod tasks;
+mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -88,7 +88,10 @@ impl Call {
             let text = "say why: `reason` is missing";
             Problem::new("malformed-request", text).at("/reason", "missing", None)
         })?;
-        By::new(actor, reason).map_err(|e| {
+        let by = By::new(actor, reason);
+        let arrival = &self.arrival;
+        let by = by.and_then(|by| by.by_request(&arrival.request_id, arrival.address));
+        by.map_err(|e| {
             Problem::new("malformed-request", e.to_string()).at("/reason", e.to_string(), None)
         })
     }

@@ -9,9 +9,10 @@ use chrono_tz::Tz;
 use tokio::sync::Mutex;
 
 use crate::board::reading::Reading;
-use crate::board::{Local, Plans, Snapshot};
+use crate::board::{Entry, Local, Plans, Snapshot, Why};
 use crate::control::ControlPlane;
-use crate::history::History;
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::{History, runs_since, why};
 use crate::lock::Lock;
 #[cfg(feature = "dynamic")]
 use crate::store::TaskStore;
@@ -76,6 +77,31 @@ impl Board {
     /// The next look reads anew: something was changed from here.
     pub(crate) async fn forget(&self) {
         self.state.lock().await.last = None;
+    }
+
+    /// Why a task ran at an instant, or did not: by what the history knows, and by the schedule that it
+    /// has on the instances that have it. `None` if that schedule cannot be read here.
+    pub(crate) async fn why(&self, entry: &Entry, at: DateTime<Utc>) -> Result<Option<Why>> {
+        let Some(history) = &self.parts.history else {
+            let text = "the scheduler keeps no history: give it one with SchedulerBuilder::history";
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        };
+        let Some(plan) = &entry.plan else {
+            return Ok(None);
+        };
+        // What somebody has put in the place of the schedule counts while it lasts.
+        let over = entry.over.as_ref();
+        let over = over.filter(|over| over.from <= at && at < over.until);
+        let schedule = over.map_or(&plan.schedule, |over| &over.schedule);
+        let name = &entry.facts.name;
+        let runs = runs_since(&**history, name, at).await?;
+        let decisions = history.decisions(name).await?;
+        let counters = history.counters(std::slice::from_ref(name)).await?;
+        let known_since = counters.into_iter().flatten().next();
+        let known_since = known_since.and_then(|counters| counters.known_since);
+        let known = (self.now(), known_since);
+        let task = (name.clone(), schedule);
+        Ok(Some(Why::of(&why(task, at, known, (runs, decisions)))))
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

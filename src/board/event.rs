@@ -41,7 +41,7 @@ pub(crate) struct Event {
     /// The instance, if it is about one.
     pub(crate) instance: Option<String>,
     /// What was done: `run`, `pause`, `resume`, `skip`, `override`, `reset`, `cancel`, `drain`,
-    /// `undrain`, `unlock`.
+    /// `undrain`, `unlock`, `save`, `delete`.
     pub(crate) action: Option<String>,
     /// Who did it, or asked for the run.
     pub(crate) actor: Option<String>,
@@ -49,6 +49,10 @@ pub(crate) struct Event {
     pub(crate) reason: Option<String>,
     /// What became of it: `asked`, `done`, `refused`, `not_taken`.
     pub(crate) result: Option<String>,
+    /// The request to the page or its API that asked for it, if it was one.
+    pub(crate) request_id: Option<String>,
+    /// Where that came from, if it is known.
+    pub(crate) address: Option<String>,
 }
 
 impl Event {
@@ -81,6 +85,8 @@ impl Event {
             actor: run.actor.as_ref().map(line),
             reason: run.reason.as_ref().map(line),
             result: None,
+            request_id: None,
+            address: None,
         }
     }
 
@@ -120,6 +126,8 @@ impl Event {
             actor: Some(entry.by.actor().to_owned()),
             reason: Some(entry.by.reason().to_owned()),
             result: Some(result.to_owned()),
+            request_id: entry.by.request_id().map(str::to_owned),
+            address: entry.by.address().map(|address| address.to_string()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! from `tasklock`.
 
 mod act;
-mod asker;
+pub(crate) mod asker;
 mod cancel;
 mod check;
 mod completions;

@@ -1,6 +1,7 @@
 //! Who asks for something, and why.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 const LONGEST_ACTOR: usize = 128;
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 500;
+/// The longest id of a request, in characters.
+const LONGEST_REQUEST: usize = 64;
 
 /// Who asks for something, and why: goes with every act into the audit trail.
 ///
@@ -26,12 +29,20 @@ const LONGEST_REASON: usize = 500;
 pub struct By {
     actor: Arc<str>,
     reason: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
 }
 
 #[derive(Deserialize)]
 struct Raw {
     actor: String,
     reason: String,
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    address: Option<IpAddr>,
 }
 
 impl By {
@@ -45,7 +56,17 @@ impl By {
         Ok(Self {
             actor: line("who asks", actor.as_ref(), LONGEST_ACTOR)?,
             reason: line("the reason", reason.as_ref(), LONGEST_REASON)?,
+            request_id: None,
+            address: None,
         })
+    }
+
+    /// The same by a request to the page or its API, which comes from `address` where that is known.
+    #[cfg(feature = "admin")]
+    pub(crate) fn by_request(mut self, id: &str, address: Option<IpAddr>) -> Result<Self> {
+        self.request_id = Some(line("the request's id", id, LONGEST_REQUEST)?);
+        self.address = address;
+        Ok(self)
     }
 
     /// Who.
@@ -57,13 +78,30 @@ impl By {
     pub fn reason(&self) -> &str {
         &self.reason
     }
+
+    /// The id of the request to the page or its API that asked for it, if it was one: that of its
+    /// answer's `x-request-id` and of the log.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// Where that request came from, if the server tells.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
 }
 
 impl TryFrom<Raw> for By {
     type Error = Error;
 
     fn try_from(raw: Raw) -> Result<Self> {
-        Self::new(raw.actor, raw.reason)
+        let id = raw.request_id.as_deref();
+        let id = id.map(|id| line("the request's id", id, LONGEST_REQUEST));
+        Ok(Self {
+            request_id: id.transpose()?,
+            address: raw.address,
+            ..Self::new(raw.actor, raw.reason)?
+        })
     }
 }
 
@@ -129,6 +167,12 @@ mod tests {
     fn a_stored_one_is_checked_like_a_new_one() {
         let by: By = serde_json::from_str(r#"{"actor":"a","reason":"b","more":1}"#).unwrap();
         assert_eq!(by, By::new("a", "b").unwrap());
-        assert!(serde_json::from_str::<By>(r#"{"actor":"a\u0007","reason":"b"}"#).is_err());
+        for more in [
+            r#""actor":"a\u0007","reason":"b""#,
+            r#""actor":"a","reason":"b","request_id":"x\u001b""#,
+            r#""actor":"a","reason":"b","address":"<script>""#,
+        ] {
+            assert!(serde_json::from_str::<By>(&format!("{{{more}}}")).is_err());
+        }
     }
 }

@@ -18,7 +18,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Observers};
 use crate::fleet::{EntryId, FleetStore, Version, Write, Written};
 use crate::schedule::Schedule;
+#[cfg(all(any(feature = "admin", feature = "cli"), feature = "dynamic"))]
+use crate::store::StoredTask;
 use crate::task::TaskName;
+#[cfg(all(any(feature = "admin", feature = "cli"), feature = "dynamic"))]
+use crate::text::contained_line;
 use crate::time::{Clock, SystemClock};
 
 /// The longest pause and the longest override: 30 days.
@@ -335,16 +339,28 @@ impl ControlPlane {
         Ok(was)
     }
 
-    /// Says that a task that is defined at run time is about to be saved.
-    #[cfg(all(feature = "admin", feature = "dynamic"))]
-    pub(crate) async fn note_save(&self, task: &str, by: &By) -> Result<()> {
-        self.note("save", Some(&task.parse()?), None, by).await
+    /// Says that a task that is defined at run time is about to be saved, in the place of `before`.
+    #[cfg(all(any(feature = "admin", feature = "standalone"), feature = "dynamic"))]
+    pub(crate) async fn note_save(
+        &self,
+        task: &StoredTask,
+        before: Option<&StoredTask>,
+        by: &By,
+    ) -> Result<()> {
+        let mut detail = in_short(task);
+        if let Some(before) = before {
+            detail.push_str(&format!("; before it {}", in_short(before)));
+        }
+        self.note("save", Some(&task.name.parse()?), Some(detail), by)
+            .await
     }
 
     /// Says that one is about to be deleted.
     #[cfg(all(any(feature = "admin", feature = "cli"), feature = "dynamic"))]
-    pub(crate) async fn note_delete(&self, task: &str, by: &By) -> Result<()> {
-        self.note("delete", Some(&task.parse()?), None, by).await
+    pub(crate) async fn note_delete(&self, task: &StoredTask, by: &By) -> Result<()> {
+        let detail = Some(format!("before it {}", in_short(task)));
+        self.note("delete", Some(&task.name.parse()?), detail, by)
+            .await
     }
 
     /// Says that a task is about to be run in a process that is no part of the fleet.
@@ -406,6 +422,13 @@ impl ControlPlane {
             ))
         })
     }
+}
+
+/// `http_ping 0 */5 * * * *`, as a line.
+#[cfg(all(any(feature = "admin", feature = "cli"), feature = "dynamic"))]
+fn in_short(task: &StoredTask) -> String {
+    let off = if task.enabled { "" } else { " (disabled)" };
+    contained_line(&format!("{} {}{off}", task.kind, task.spec), 300)
 }
 
 fn not_written(key: &str) -> Error {

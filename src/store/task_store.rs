@@ -148,6 +148,21 @@ impl TaskStore {
     /// read: delete it first; or the store could not be asked. After
     /// [`StoreAmbiguous`](ErrorKind::StoreAmbiguous) it may be saved: read it.
     pub async fn save(&self, task: &StoredTask) -> Result<Saved> {
+        self.check(task)?;
+        let expected = match task.version.get() {
+            0 => Expected::Absent,
+            _ => Expected::At(task.version),
+        };
+        let write = Write::put(SHELF, &task.name, record::write(task)?).only_if(expected);
+        match self.fleet.write(&write).await? {
+            Written::Done(version) => Ok(Saved::Done(version)),
+            Written::Refused(None) => Ok(Saved::Refused(None)),
+            Written::Refused(Some(now)) => Ok(Saved::Refused(Some(Box::new(record::read(&now)?)))),
+        }
+    }
+
+    /// What is wrong with it, before it is saved.
+    pub(crate) fn check(&self, task: &StoredTask) -> Result<()> {
         task.check(self.zone, self.clock.now())?;
         if let Some(owner) = &self.owner {
             if owner.owns(&task.name) {
@@ -161,16 +176,7 @@ impl TaskStore {
                 .check_parameters(task)
                 .map_err(|e| e.context(format_args!("task {}", task.name)))?;
         }
-        let expected = match task.version.get() {
-            0 => Expected::Absent,
-            _ => Expected::At(task.version),
-        };
-        let write = Write::put(SHELF, &task.name, record::write(task)?).only_if(expected);
-        match self.fleet.write(&write).await? {
-            Written::Done(version) => Ok(Saved::Done(version)),
-            Written::Refused(None) => Ok(Saved::Refused(None)),
-            Written::Refused(Some(now)) => Ok(Saved::Refused(Some(Box::new(record::read(&now)?)))),
-        }
+        Ok(())
     }
 
     /// Deletes a task: its firings stop, and a run under way goes on to its end. With

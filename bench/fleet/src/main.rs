@@ -16,11 +16,13 @@ mod limit;
 mod load;
 mod model;
 mod options;
+mod page;
 mod plot;
 mod proxy;
 mod replicas;
 mod stored;
 mod sustained;
+mod tabs;
 mod tally;
 mod trial;
 mod turns;
@@ -56,9 +58,11 @@ fn main() -> Result<()> {
         Command::History(options) => history::run(&options),
         Command::Stored(options) => stored::run(&options),
         Command::Churn(options) => churn::run(&options),
+        Command::Tabs(options) => tabs::run(&options),
         Command::All(options) => all(&options),
         Command::Instance(settings) => instance::run(&settings),
         Command::Limit(settings) => limit::run(&settings),
+        Command::Page(settings) => page::run(&settings),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::instance::Engine;
-use crate::{instance, limit};
+use crate::{instance, limit, page};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -37,12 +37,16 @@ pub enum Command {
     Stored(Options),
     /// Tasks defined at run time that come and go by the thousand
     Churn(Options),
+    /// The page of a hundred tasks, open in 200 tabs
+    Tabs(Options),
     /// One after the other: what firings cost
     All(Options),
     #[command(hide = true)]
     Instance(instance::Settings),
     #[command(hide = true)]
     Limit(limit::Settings),
+    #[command(hide = true)]
+    Page(page::Settings),
 }
 
 #[derive(Args, Default)]

@@ -24,6 +24,9 @@ const EVERYWHERE: &[&str] = &[
 /// Why nothing that changes something may be done.
 const CHANGES: &[&str] = &["cross-site", "too-large", "unsupported-media-type"];
 
+/// Where the API is, as the document has it that nobody has mounted.
+const SERVER: &str = r#""url":"/""#;
+
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| written().to_string());
 
 /// The document, for the command that prints it.
@@ -34,9 +37,15 @@ pub(crate) fn openapi() -> &'static str {
 
 pub(super) async fn document(call: Call) -> Answer {
     call.query::<Nothing>()?;
+    // Clients ask where they were told: below the path that it is mounted under here.
+    let here = match &*call.arrival.base {
+        "" => "/",
+        base => base,
+    };
+    let text = DOCUMENT.replacen(SERVER, &format!("\"url\":{}", json!(here)), 1);
     Ok(Reply::of((
         [(header::CONTENT_TYPE, "application/json")],
-        DOCUMENT.as_str(),
+        text,
     )))
 }
 
@@ -67,7 +76,7 @@ fn written() -> Value {
                 Times are RFC 3339 in UTC, durations are seconds.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
-        "servers": [{ "url": "../..", "description": "Where this document came from" }],
+        "servers": [{ "url": "/", "description": "Where this document came from" }],
         "security": [{}, { "bearer": [] }],
         "paths": paths,
         "components": {
@@ -92,20 +101,22 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     for name in route.headers() {
         parameters.push(json!({ "name": name, "in": "header", "required": false,
-            "schema": { "type": "string", "maxLength": 256 } }));
+            "schema": { "type": "string" } }));
     }
     if !parameters.is_empty() {
         fields.insert("parameters".to_owned(), parameters.into());
     }
     if let Some(body) = route.body {
-        let schema = body(generator).to_value();
+        let schema = body(generator);
+        let form = form(named(&schema, generator).clone());
+        let is_required = form.get("required").is_some();
         let content = json!({
-            "application/json": { "schema": schema },
-            "application/x-www-form-urlencoded": { "schema": schema },
+            "application/json": { "schema": schema.to_value() },
+            "application/x-www-form-urlencoded": { "schema": form },
         });
         fields.insert(
             "requestBody".to_owned(),
-            json!({ "required": false, "content": content }),
+            json!({ "required": is_required, "content": content }),
         );
     }
     if let Some(right) = route.right {
@@ -118,22 +129,66 @@ fn path_parameters(path: &str) -> Vec<Value> {
     let parts = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let pattern = |name: &str| match (name, path.starts_with("/runs/")) {
+        ("task", _) => "^[A-Za-z0-9_.:-]{1,128}$",
+        (_, true) => "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+        (_, false) => "^[!-~]{1,64}$",
+    };
     parts
         .map(|name| {
             json!({ "name": name, "in": "path", "required": true,
-                "schema": { "type": "string", "minLength": 1, "maxLength": 256 } })
+                "schema": { "type": "string", "pattern": pattern(name) } })
         })
         .collect()
 }
 
+/// What a schema is that may only lead to where it is told.
+fn named<'a>(schema: &'a schemars::Schema, generator: &'a SchemaGenerator) -> &'a Value {
+    let name = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|path| path.rsplit('/').next());
+    name.and_then(|name| generator.definitions().get(name))
+        .unwrap_or(schema.as_value())
+}
+
+/// A body as a form has it: what is not said may be there, and empty.
+fn form(mut schema: Value) -> Value {
+    without_null(&mut schema);
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &String| {
+        required
+            .as_array()
+            .is_some_and(|r| r.contains(&json!(name)))
+    };
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, field) in fields.into_iter().flatten() {
+        if !is_required(name) {
+            *field = json!({ "anyOf": [field.take(), { "type": "string", "maxLength": 0 }] });
+        }
+    }
+    schema
+}
+
+/// Takes `null` out of a schema, for texts: there what is not said is left out.
+fn without_null(schema: &mut Value) {
+    let is_null = |value: &Value| value == "null" || value.get("type").is_some_and(|t| t == "null");
+    match schema {
+        Value::Array(all) => {
+            all.retain(|one| !is_null(one));
+            all.iter_mut().for_each(without_null);
+        }
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "default" || !value.is_null());
+            fields.values_mut().for_each(without_null);
+        }
+        _ => {}
+    }
+}
+
 /// The fields of an object as parameters.
 fn query_parameters(schema: schemars::Schema, generator: &SchemaGenerator) -> Vec<Value> {
-    let schema = schema.to_value();
-    let reference = schema.get("$ref").and_then(Value::as_str);
-    let name = reference.and_then(|path| path.rsplit('/').next());
-    let definition = name
-        .and_then(|name| generator.definitions().get(name))
-        .unwrap_or(&schema);
+    let definition = named(&schema, generator);
     let required = definition
         .get("required")
         .and_then(Value::as_array)
@@ -146,7 +201,9 @@ fn query_parameters(schema: schemars::Schema, generator: &SchemaGenerator) -> Ve
         if let Some(fields) = schema.as_object_mut() {
             description = fields.remove("description").unwrap_or_default();
         }
-        json!({ "name": name, "in": "query", "required": required.contains(&json!(name)),
+        without_null(&mut schema);
+        let is_required = required.contains(&json!(name));
+        json!({ "name": name, "in": "query", "required": is_required, "allowEmptyValue": !is_required,
             "description": description, "schema": schema })
     };
     fields.into_iter().flatten().map(parameter).collect()

@@ -17,6 +17,7 @@ use crate::text::contained_line;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PreviewBody {
     /// The spec. Required.
+    #[schemars(required, length(min = 1, max = 1024))]
     cron: Option<String>,
     /// The zone that it is read in, if it names none. Default: that of the scheduler.
     timezone: Option<String>,

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::admin::api::act::ReasonBody;
 use crate::admin::api::tasks::{no_task, page_of};
+use crate::admin::api::wish::{LINE, ReasonBody};
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
 use crate::admin::reply::{Answer, Reply};
@@ -19,8 +19,10 @@ use crate::text::contained_line;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TaskBody {
     /// The kind of work, one that code has registered. Required.
+    #[schemars(required, length(min = 1, max = 128))]
     handler: Option<String>,
     /// When it is due. Required.
+    #[schemars(required, length(min = 1, max = 1024))]
     cron: Option<String>,
     /// The zone of that. Default: that of the scheduler which runs it.
     timezone: Option<String>,
@@ -37,6 +39,7 @@ pub(super) struct TaskBody {
     /// Whether it fires. Default: yes.
     enabled: Option<bool>,
     /// Why, for the audit trail. Default: that it was asked for here.
+    #[schemars(length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
 }
 
@@ -132,7 +135,14 @@ pub(super) async fn save(call: Call) -> Answer {
         Some(version) => version,
         None => there.as_ref().map(|task| task.version).unwrap_or_default(),
     };
-    call.control()?.note_save(&name, &by).await?;
+    // What would be refused is not asked for.
+    store.check(&task)?;
+    let now = there.as_ref().map(|task| task.version).unwrap_or_default();
+    if task.version != now {
+        return Err(moved_on(&name, there.as_ref()));
+    }
+    let control = call.control()?;
+    control.note_save(&task, there.as_ref(), &by).await?;
     match store.save(&task).await? {
         Saved::Done(version) => {
             let kept = Kept {
@@ -167,15 +177,18 @@ pub(super) async fn delete(call: Call) -> Answer {
         Some(version) => Expected::At(version),
         None => Expected::Anything,
     };
-    if store.get(&name).await?.is_none() {
+    let Some(there) = store.get(&name).await? else {
         return Err(match entry {
             Some(entry) if entry.task.kind == "code" => {
                 Problem::new("owned-by-code", format!("{name} belongs to code"))
             }
             _ => no_task(&snapshot, &name),
         });
+    };
+    if matches!(expected, Expected::At(version) if version != there.version) {
+        return Err(moved_on(&name, Some(&there)));
     }
-    call.control()?.note_delete(&name, &by).await?;
+    call.control()?.note_delete(&there, &by).await?;
     match store.delete(&name, expected).await? {
         Deleted::Done => Reply::none(),
         Deleted::NotThere => Err(no_task(&snapshot, &name)),

@@ -6,7 +6,9 @@ use std::pin::Pin;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::admin::access::Right;
-use crate::admin::api::{act, calendar, feed, fleet, openapi, preview, runs, stream, tasks};
+use crate::admin::api::{
+    begin, calendar, feed, fleet, holder, openapi, preview, rule, runs, stream, tasks, wish,
+};
 use crate::admin::call::Call;
 use crate::admin::reply::Answer;
 use crate::board::{Event, Fire, Instance, Lock, Run, Summary, Task, Timeline, Why};
@@ -192,15 +194,15 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .query::<tasks::WhyQuery>()
     .one::<Why>()
-    .may_be(&["task-not-found", "no-history"]),
+    .may_be(&["task-not-found", "no-history", "not-possible"]),
     Route::new(
         ("POST", "/tasks/{task}/runs"),
         ("run_task", "Has a task run now"),
         Right::Run,
-        |c| Box::pin(act::run(c)),
+        |c| Box::pin(begin::run(c)),
     )
-    .body::<act::RunBody>()
-    .one::<act::Begun>()
+    .body::<begin::RunBody>()
+    .one::<begin::Begun>()
     .status(&[202])
     .may_be(&[
         "task-not-found",
@@ -217,27 +219,27 @@ pub(super) const ROUTES: &[Route] = &[
         ("PUT", "/tasks/{task}/pause"),
         ("pause_task", "Pauses a task"),
         Right::Pause,
-        |c| Box::pin(act::pause(c)),
+        |c| Box::pin(rule::pause(c)),
     )
-    .body::<act::PauseBody>()
+    .body::<rule::PauseBody>()
     .one::<Task>()
     .may_be(RULE),
     Route::new(
         ("DELETE", "/tasks/{task}/pause"),
         ("resume_task", "Ends the pause of a task"),
         Right::Pause,
-        |c| Box::pin(act::resume(c)),
+        |c| Box::pin(rule::resume(c)),
     )
-    .body::<act::ReasonBody>()
+    .body::<wish::ReasonBody>()
     .status(&[204])
     .may_be(RULE),
     Route::new(
         ("PUT", "/tasks/{task}/override"),
         ("override_task", "Gives a task another schedule for a while"),
         Right::Override,
-        |c| Box::pin(act::override_spec(c)),
+        |c| Box::pin(rule::override_spec(c)),
     )
-    .body::<act::OverrideBody>()
+    .body::<rule::OverrideBody>()
     .one::<Task>()
     .may_be(&[
         "task-not-found",
@@ -249,19 +251,19 @@ pub(super) const ROUTES: &[Route] = &[
         ("DELETE", "/tasks/{task}/override"),
         ("reset_task", "Gives a task its code's schedule back"),
         Right::Override,
-        |c| Box::pin(act::reset(c)),
+        |c| Box::pin(rule::reset(c)),
     )
-    .body::<act::ReasonBody>()
+    .body::<wish::ReasonBody>()
     .status(&[204])
     .may_be(RULE),
     Route::new(
         ("POST", "/tasks/{task}/skips"),
         ("skip_fires", "Skips the next fire times of a task"),
         Right::Pause,
-        |c| Box::pin(act::skip(c)),
+        |c| Box::pin(rule::skip(c)),
     )
-    .body::<act::SkipBody>()
-    .one::<act::Skipped>()
+    .body::<rule::SkipBody>()
+    .one::<rule::Skipped>()
     .status(&[201])
     .may_be(&[
         "task-not-found",
@@ -296,7 +298,7 @@ pub(super) const ROUTES: &[Route] = &[
         Right::Dynamic,
         |c| Box::pin(crate::admin::api::stored::delete(c)),
     )
-    .body::<act::ReasonBody>()
+    .body::<wish::ReasonBody>()
     .status(&[204])
     .may_be(&[
         "task-not-found",
@@ -331,10 +333,10 @@ pub(super) const ROUTES: &[Route] = &[
         ("POST", "/runs/{id}/cancel"),
         ("cancel_run", "Asks a run to end"),
         Right::Cancel,
-        |c| Box::pin(act::cancel(c)),
+        |c| Box::pin(begin::cancel(c)),
     )
-    .body::<act::CancelBody>()
-    .one::<act::Begun>()
+    .body::<begin::CancelBody>()
+    .one::<begin::Begun>()
     .status(&[202])
     .may_be(&[
         "run-not-found",
@@ -362,19 +364,19 @@ pub(super) const ROUTES: &[Route] = &[
         ("PUT", "/instances/{id}/drain"),
         ("drain", "Has an instance take no new firings"),
         Right::Drain,
-        |c| Box::pin(act::drain(c)),
+        |c| Box::pin(holder::drain(c)),
     )
-    .body::<act::ReasonBody>()
-    .one::<act::Begun>()
+    .body::<wish::ReasonBody>()
+    .one::<begin::Begun>()
     .status(&[202])
     .may_be(&["instance-not-found", "no-fleet"]),
     Route::new(
         ("DELETE", "/instances/{id}/drain"),
         ("undrain", "Has an instance take firings again"),
         Right::Drain,
-        |c| Box::pin(act::undrain(c)),
+        |c| Box::pin(holder::undrain(c)),
     )
-    .body::<act::ReasonBody>()
+    .body::<wish::ReasonBody>()
     .status(&[204])
     .may_be(&["instance-not-found", "no-fleet"]),
     Route::get("/locks", "list_locks", "Locks that are held", |c| {
@@ -388,9 +390,9 @@ pub(super) const ROUTES: &[Route] = &[
             "Takes a lock from its owner; If-Match has its fencing token",
         ),
         Right::ReleaseLock,
-        |c| Box::pin(act::unlock(c)),
+        |c| Box::pin(holder::unlock(c)),
     )
-    .body::<act::UnlockBody>()
+    .body::<holder::UnlockBody>()
     .status(&[204])
     .may_be(&[
         "task-not-found",
@@ -406,18 +408,18 @@ pub(super) const ROUTES: &[Route] = &[
         ("PUT", "/pause"),
         ("pause_all", "Pauses all tasks"),
         Right::Pause,
-        |c| Box::pin(act::pause_all(c)),
+        |c| Box::pin(rule::pause_all(c)),
     )
-    .body::<act::PauseBody>()
+    .body::<rule::PauseBody>()
     .one::<Summary>()
     .may_be(ALL_RULE),
     Route::new(
         ("DELETE", "/pause"),
         ("resume_all", "Ends the pause of all tasks"),
         Right::Pause,
-        |c| Box::pin(act::resume_all(c)),
+        |c| Box::pin(rule::resume_all(c)),
     )
-    .body::<act::ReasonBody>()
+    .body::<wish::ReasonBody>()
     .status(&[204])
     .may_be(ALL_RULE),
     Route::new(

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
 use crate::admin::reply::{Answer, Page, Reply, settings_of};
-use crate::board::{Entry, Health, Snapshot, Stamp, Task, Why};
+use crate::board::{Entry, Health, Snapshot, Stamp, Task};
+use crate::control;
 use crate::text::contained_line;
 
 /// The most items of a list.
@@ -195,13 +196,31 @@ pub(super) async fn why(call: Call) -> Answer {
     let query: WhyQuery = call.query()?;
     let name = call.part("task");
     let snapshot = call.state.board.look().await;
-    entry(&snapshot, name)?;
+    let entry = entry(&snapshot, name)?;
     call.history()?;
-    if call.state.handle.task(name).is_none() {
-        return Err(no_task(&snapshot, name));
+    match call.state.board.why(entry, query.at.0).await? {
+        Some(why) => Reply::ok(&why),
+        None => Err(unread(&call, name).await?),
     }
-    let why = call.state.handle.why(name, query.at.0).await?;
-    Reply::ok(&Why::of(&why))
+}
+
+/// That only instances that have the task can read its schedule, and which these are.
+async fn unread(call: &Call, name: &str) -> Result<Problem, Problem> {
+    let instances = match call.state.handle.control() {
+        Some(control) => control.instances().await?,
+        None => Vec::new(),
+    };
+    let has = |instance: &&control::Instance| instance.tasks.iter().any(|t| t.name == *name);
+    let ids: Vec<&str> = instances
+        .iter()
+        .filter(has)
+        .map(|i| i.id.as_str())
+        .collect();
+    let text = match ids.first() {
+        Some(id) => format!("the schedule of {name} cannot be read here: ask instance {id}"),
+        None => format!("the schedule of {name} cannot be read by any instance that is there"),
+    };
+    Ok(Problem::new("not-possible", text).with("did_you_mean", ids))
 }
 
 /// A query with nothing in it.

@@ -178,9 +178,17 @@ async fn runs_of(
     Some((last, runs))
 }
 
+/// Of a task that others have.
+const UNREAD: &str =
+    "the schedule of this task cannot be read here: look at an instance that has it";
+
 async fn why(visit: &Visit, name: &str, at: DateTime<Utc>) -> Result<Why, String> {
-    match visit.state.handle.why(name, at).await {
-        Ok(why) => Ok(Why::of(&why)),
+    let Some(entry) = visit.snapshot.entry(name) else {
+        return Err(format!("no task {name} is known"));
+    };
+    match visit.state.board.why(entry, at).await {
+        Ok(Some(why)) => Ok(why),
+        Ok(None) => Err(UNREAD.to_owned()),
         Err(error) => Err(Problem::from(error).detail().to_owned()),
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::request::Parts;
@@ -155,14 +156,15 @@ impl Visit {
 
     /// The answer with a screen, which others who ask the same now get too.
     pub(super) fn show(&self, page: Markup) -> Response {
-        let page: Arc<str> = page.into_string().into();
+        let page = page.into_string();
         let tag: Arc<str> = format!("\"{:016x}\"", hash(&lasting(&page))).into();
+        let page = Bytes::from(page);
         self.rendered
             .keep(&self.key, self.snapshot.at, (tag.clone(), page.clone()));
         self.answer(&tag, page)
     }
 
-    fn answer(&self, tag: &str, page: Arc<str>) -> Response {
+    fn answer(&self, tag: &str, page: Bytes) -> Response {
         let known = self
             .headers
             .get(IF_NONE_MATCH)
@@ -172,7 +174,7 @@ impl Visit {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
-        (headers, kind, page.to_string()).into_response()
+        (headers, kind, page).into_response()
     }
 }
 
@@ -200,7 +202,7 @@ fn lasting(page: &str) -> Vec<u8> {
     kept
 }
 
-type Screen = (Arc<str>, Arc<str>);
+type Screen = (Arc<str>, Bytes);
 
 /// Screens that were rendered from the newest snapshot, with their tags.
 #[derive(Debug, Default)]

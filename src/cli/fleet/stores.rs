@@ -15,7 +15,7 @@ use crate::board::{
 use crate::cli::fleet::{Act, Done, Fleet, Line, Readiness, RunsAsked};
 use crate::cli::status::{Failure, Status};
 use crate::control::{By, ControlPlane};
-use crate::history::{History, RunQuery, runs_since, why};
+use crate::history::{History, RunQuery};
 use crate::lock::{Finding, Severity};
 use crate::scheduler::{Scheduler, SchedulerHandle};
 use crate::task::{RunId, TaskName};
@@ -176,31 +176,15 @@ impl Fleet for Stores {
 
     async fn why(&self, task: &str, at: DateTime<Utc>) -> Result<Why, Failure> {
         self.task(task).await?;
-        let history = self.history()?;
-        let name: TaskName = task.parse()?;
+        self.history()?;
         let snapshot = self.look().await?;
-        let entry = snapshot.entry(task);
-        let plan = entry.and_then(|entry| entry.plan.as_ref()).ok_or_else(|| {
+        let found = match snapshot.entry(task) {
+            Some(entry) => self.board.why(entry, at).await?,
+            None => None,
+        };
+        found.ok_or_else(|| {
             Failure::failed(format!("the schedule of task {task} cannot be read here"))
-        })?;
-        let over = entry.and_then(|entry| entry.over.as_ref());
-        let over = over.filter(|over| over.from <= at && at < over.until);
-        let schedule = over.map_or(&plan.schedule, |over| &over.schedule);
-        let runs = runs_since(history, &name, at).await?;
-        let decisions = history.decisions(&name).await?;
-        let counters = history.counters(std::slice::from_ref(&name)).await?;
-        let known_since = counters
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|c| c.known_since);
-        let known = (self.board.now(), known_since);
-        Ok(Why::of(&why(
-            (name, schedule),
-            at,
-            known,
-            (runs, decisions),
-        )))
+        })
     }
 
     async fn diagnose(&self) -> Result<Vec<Finding>, Failure> {

@@ -10,7 +10,9 @@ use chrono_tz::Tz;
 use crate::cli::say;
 use crate::cli::standalone::cron;
 use crate::cli::status::{Failure, Status};
+use crate::cli::verbs::asker::Asker;
 use crate::config::{Config, Place, TaskOfFile, Work};
+use crate::control::{By, ControlPlane};
 use crate::error::Error;
 use crate::fleet::{Expected, RedisFleet, Version};
 use crate::store::{Deleted, Saved, StoredTask, TaskStore};
@@ -29,11 +31,21 @@ pub struct Apply {
     /// Delete the stored tasks of the file's owner that are not in it
     #[arg(long)]
     prune: bool,
+    #[command(flatten)]
+    asker: Asker,
+}
+
+/// Where the tasks are saved, and who does it.
+struct Target {
+    store: TaskStore,
+    control: ControlPlane,
+    by: By,
 }
 
 /// What is done to one task.
 enum Step {
-    Save(Box<StoredTask>, &'static str),
+    /// The task, what was there before, and a word for it.
+    Save(Box<StoredTask>, Option<Box<StoredTask>>, &'static str),
     Leave(String),
     Delete(Box<StoredTask>),
 }
@@ -66,12 +78,16 @@ impl Apply {
         };
         let lock = cron::redis_lock(place).map_err(at)?;
         let fleet = Arc::new(RedisFleet::beside(&lock));
-        let store = TaskStore::of(fleet, Arc::new(SystemClock), zone);
-        self.apply(&config, &store).await
+        let target = Target {
+            store: TaskStore::of(fleet.clone(), Arc::new(SystemClock), zone),
+            control: ControlPlane::with_clock(fleet, Arc::new(SystemClock)),
+            by: self.asker.by()?,
+        };
+        self.apply(&config, &target).await
     }
 
-    async fn apply(&self, config: &Config, store: &TaskStore) -> Result<Status, Failure> {
-        let stored = store.list().await?;
+    async fn apply(&self, config: &Config, target: &Target) -> Result<Status, Failure> {
+        let stored = target.store.list().await?;
         for malformed in &stored.malformed {
             let text = format!(
                 "warning: the stored task {} cannot be read: {}",
@@ -84,7 +100,7 @@ impl Apply {
         for step in &steps {
             let done = match self.dry_run {
                 true => Ok(()),
-                false => step.take(store).await?,
+                false => step.take(target).await?,
             };
             if let Err(why) = done {
                 return Err(Failure::new(Status::Refused, why));
@@ -109,11 +125,12 @@ impl Apply {
         let mut steps = Vec::new();
         for task in &config.tasks {
             let mut plan = task.plan.clone();
-            let word = match stored.remove(&plan.name) {
+            let there = stored.remove(&plan.name);
+            let word = match &there {
                 None => "added",
                 Some(there) => {
                     plan.version = there.version;
-                    match plan == there {
+                    match plan == *there {
                         true => {
                             steps.push(Step::Leave(plan.name));
                             continue;
@@ -122,7 +139,7 @@ impl Apply {
                     }
                 }
             };
-            steps.push(Step::Save(Box::new(plan), word));
+            steps.push(Step::Save(Box::new(plan), there.map(Box::new), word));
         }
         if let (true, Some(owner)) = (self.prune, &config.settings.owner) {
             let is_ours = |task: &StoredTask| task.owner.as_ref() == Some(owner);
@@ -135,18 +152,23 @@ impl Apply {
 
 impl Step {
     /// Takes it, or says who was faster.
-    async fn take(&self, store: &TaskStore) -> Result<Result<(), String>, Error> {
+    async fn take(&self, target: &Target) -> Result<Result<(), String>, Error> {
         let faster = |name: &str| {
             let text = "was changed by somebody else meanwhile: apply the file again";
             Err(format!("the stored task {name} {text}"))
         };
+        let Target { store, control, by } = target;
         Ok(match self {
             Step::Leave(_) => Ok(()),
-            Step::Save(task, _) => match store.save(task).await? {
-                Saved::Done(_) => Ok(()),
-                Saved::Refused(_) => faster(&task.name),
-            },
+            Step::Save(task, there, _) => {
+                control.note_save(task, there.as_deref(), by).await?;
+                match store.save(task).await? {
+                    Saved::Done(_) => Ok(()),
+                    Saved::Refused(_) => faster(&task.name),
+                }
+            }
             Step::Delete(task) => {
+                control.note_delete(task, by).await?;
                 let expected: Version = task.version;
                 match store.delete(&task.name, Expected::At(expected)).await? {
                     Deleted::Done | Deleted::NotThere => Ok(()),
@@ -160,7 +182,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Save(task, word) => write!(f, "{word:<9} {}", task.name),
+            Step::Save(task, _, word) => write!(f, "{word:<9} {}", task.name),
             Step::Leave(name) => write!(f, "{:<9} {name}", "unchanged"),
             Step::Delete(task) => write!(f, "{:<9} {}", "deleted", task.name),
         }

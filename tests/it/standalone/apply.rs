@@ -3,6 +3,16 @@
 use super::host::{Host, wait};
 use crate::support::redis_server::RedisServer;
 
+/// The audit trail, newest first.
+fn audit(redis: &RedisServer) -> Vec<tasklock::AuditEntry> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let lock = tasklock::RedisLock::builder(&redis.url()).build().unwrap();
+        let control = tasklock::ControlPlane::new(tasklock::RedisFleet::beside(&lock));
+        control.audit(None, 100).await.unwrap()
+    })
+}
+
 #[test]
 fn tasks_are_applied_run_by_those_who_list_them_changed_and_pruned() {
     let redis = RedisServer::start();
@@ -65,6 +75,35 @@ fn tasks_are_applied_run_by_those_who_list_them_changed_and_pruned() {
         out.contains("deleted   report") && !out.contains("mail"),
         "{out}"
     );
+    // Who did it, why, and what was there before.
+    let audit = audit(&redis);
+    let told = |n: usize| {
+        let entry: &tasklock::AuditEntry = &audit[n];
+        let task = entry.task.as_ref().unwrap().as_str();
+        (
+            entry.action.clone(),
+            task.to_owned(),
+            entry.detail.clone().unwrap(),
+        )
+    };
+    let words = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+    assert_eq!(
+        told(1),
+        words("delete", "hook", "before it http @hourly"),
+        "{audit:#?}"
+    );
+    let second = "* * * * * *";
+    assert_eq!(
+        told(0),
+        words("delete", "report", &format!("before it shell {second}"))
+    );
+    let changed = format!("shell {second}; before it shell {second}");
+    assert!(
+        audit.iter().any(|e| e.detail.as_ref() == Some(&changed)),
+        "{audit:#?}"
+    );
+    assert_eq!(audit.len(), 8, "{audit:#?}");
+    assert_eq!(audit[0].by.reason(), "by the command line");
     wait(
         || {
             let before = worker.read("said").len();

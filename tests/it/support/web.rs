@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -11,10 +12,12 @@ use axum::http::{HeaderMap, Request};
 use serde_json::Value;
 use tasklock::admin::{Access, Right, Visitor};
 use tasklock::testing::TestClock;
-use tasklock::{MemoryFleet, MemoryHistory, MemoryLock};
+use tasklock::{
+    Clock, MemoryFleet, MemoryHistory, MemoryLock, RedisFleet, RedisHistory, RedisLock, SystemClock,
+};
 use tower::ServiceExt;
 
-use crate::support::{Bench, clock_and_lock};
+use crate::support::{Bench, RedisServer, clock_and_lock};
 
 /// A request.
 pub struct Ask {
@@ -38,6 +41,17 @@ impl Ask {
 
     pub fn get(path: &str) -> Self {
         Self::new("GET", path)
+    }
+
+    /// What a viewer reads of the API.
+    pub fn read(path: &str) -> Self {
+        Self::get(&format!("/api/v1{path}")).by("viewer")
+    }
+
+    /// What somebody does by the API who may do everything.
+    pub fn act(method: &str, path: &str, body: Value) -> Self {
+        let ask = Self::new(method, &format!("/api/v1{path}"));
+        ask.by("admin").json(body)
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -135,33 +149,106 @@ pub fn levels() -> Access {
     })
 }
 
-/// Instances that share a lock, a fleet's store and a history in memory.
+/// Instances that share a lock, a fleet's store and a history.
 pub struct Shop {
     pub clock: Arc<TestClock>,
-    pub lock: MemoryLock,
-    pub store: MemoryFleet,
-    pub history: MemoryHistory,
+    stores: Stores,
+}
+
+enum Stores {
+    Memory(MemoryLock, MemoryFleet, MemoryHistory),
+    Redis(RedisServer),
 }
 
 impl Shop {
+    /// In memory. Use it in tests with tokio's time paused.
     pub fn new() -> Self {
         let (clock, lock) = clock_and_lock();
+        let store = MemoryFleet::with_clock(clock.clone());
+        let history = MemoryHistory::with_clock(clock.clone());
         Self {
-            store: MemoryFleet::with_clock(clock.clone()),
-            history: MemoryHistory::with_clock(clock.clone()),
             clock,
-            lock,
+            stores: Stores::Memory(lock, store, history),
+        }
+    }
+
+    /// In a Redis of its own, now.
+    pub fn on_redis() -> Self {
+        Self {
+            clock: Arc::new(TestClock::at(&SystemClock.now().to_rfc3339())),
+            stores: Stores::Redis(RedisServer::start()),
         }
     }
 
     /// An instance that is not started yet.
     pub fn instance(&self, id: &str) -> Bench {
-        let (store, history, id) = (self.store.clone(), self.history.clone(), id.to_owned());
-        Bench::on(self.clock.clone(), self.lock.clone(), |builder| {
-            builder.fleet(store).history(history).instance_id(id)
+        let (clock, id) = (self.clock.clone(), id.to_owned());
+        match &self.stores {
+            Stores::Memory(lock, store, history) => {
+                let (store, history) = (store.clone(), history.clone());
+                Bench::on(clock, lock.clone(), |builder| {
+                    builder.fleet(store).history(history).instance_id(id)
+                })
+            }
+            Stores::Redis(server) => {
+                let lock = RedisLock::builder(&server.url()).build().unwrap();
+                let (store, history) = (RedisFleet::beside(&lock), RedisHistory::beside(&lock));
+                Bench::on(clock, lock, |builder| {
+                    builder.fleet(store).history(history).instance_id(id)
+                })
+            }
+        }
+    }
+
+    /// An instance that has begun, with one task that is due once a year.
+    pub async fn serving(&self, task: &str) -> (Bench, Router) {
+        let bench = self.instance("a");
+        bench.task(task, YEARLY, |_| async { Ok(()) });
+        bench.start().await;
+        let router = open(&bench);
+        until("the instance is seen", async || {
+            let got = Ask::get("/api/v1/instances").by("viewer").of(&router).await;
+            let said = got.json()["items"][0]["tasks"].as_u64();
+            (said == Some(1)).then_some(())
         })
+        .await;
+        (bench, router)
     }
 }
+
+/// Never while a test runs.
+pub const YEARLY: &str = "0 0 0 1 1 *";
+
+/// Waits until something is there to see, by tokio's time.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "not seen: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The same cases over stores in memory, with time that is paused, and over a real Redis.
+macro_rules! over_all_stores {
+    ($($case:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $case() {
+                super::$case($crate::support::web::Shop::new()).await;
+            })+
+        }
+        mod in_redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::web::Shop::on_redis()).await;
+            })+
+        }
+    };
+}
+pub(crate) use over_all_stores;
 
 /// The page and API of an instance, with actions.
 pub fn open(bench: &Bench) -> Router {

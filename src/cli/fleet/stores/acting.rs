@@ -188,11 +188,11 @@ impl Stores {
     async fn delete(&self, task: &str, by: &By) -> Result<Done, Failure> {
         let store = self.board.parts().store.as_ref();
         let store = store.ok_or_else(|| Failure::failed("there is no store of tasks"))?;
-        if store.get(task).await?.is_none() {
+        let Some(there) = store.get(task).await? else {
             let text = format!("task {task} belongs to code, which alone can take it out");
             return Err(Failure::new(Status::Refused, text));
-        }
-        self.control()?.note_delete(task, by).await?;
+        };
+        self.control()?.note_delete(&there, by).await?;
         match store.delete(task, Expected::Anything).await? {
             Deleted::Done => Ok(Done::said(format!("{task}: deleted"))),
             _ => Err(Failure::not_found(format!(
