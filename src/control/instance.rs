@@ -101,6 +101,9 @@ pub struct TaskFacts {
     /// The kind of one that is defined at run time.
     #[serde(default)]
     pub kind: Option<String>,
+    /// Its kind is not known there, so that others have to run it.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub lacks_kind: bool,
     /// How it behaves, if the instance says so in a way that is known here.
     #[serde(deserialize_with = "known", default)]
     pub settings: Option<Policy>,
@@ -138,6 +141,10 @@ impl Instance {
                 texts.all(is_line)
             })
     }
+}
+
+fn is_no(flag: &bool) -> bool {
+    !flag
 }
 
 /// Settings that this version knows. Those of a later one are no reason to pass over the record.

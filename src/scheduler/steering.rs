@@ -12,6 +12,7 @@
 
 mod acting;
 mod catch_up;
+mod chronicle;
 mod following;
 mod manual;
 mod outage;

@@ -229,21 +229,21 @@ fn length(
     }
 }
 
-/// Whatever JSON was given; forms give the text of it.
-fn params(call: &Call, given: Option<Value>) -> Result<Option<String>, Problem> {
+/// Whatever JSON was given at a place of the body; forms give the text of it.
+pub(super) fn parsed(
+    call: &Call,
+    at: &str,
+    given: Option<Value>,
+) -> Result<Option<Value>, Problem> {
     match given {
         Some(Value::String(text)) if call.is_form => {
-            serde_json::from_str::<Value>(&text).map_err(|e| {
-                let text = format!("the parameters are no JSON: {e}");
-                Problem::new("malformed-request", text).at(
-                    "/params",
-                    e.to_string(),
-                    Some(e.column()),
-                )
+            let read = serde_json::from_str(&text).map_err(|e| {
+                let text = format!("`{}` is no JSON: {e}", at.trim_start_matches('/'));
+                Problem::new("malformed-request", text).at(at, e.to_string(), Some(e.column()))
             })?;
-            Ok(Some(text))
+            Ok(Some(read))
         }
-        other => Ok(other.map(|value| value.to_string())),
+        other => Ok(other),
     }
 }
 
@@ -277,8 +277,11 @@ pub(super) async fn run(call: Call) -> Answer {
             IfRunningWord::Refuse => IfRunning::Refuse,
             IfRunningWord::Queue => IfRunning::Queue,
         });
-    if let Some(params) = params(&call, body.params)? {
-        run = run.params(params);
+    // A form's text stays as it was typed.
+    let typed = body.params.as_ref().and_then(Value::as_str);
+    let typed = typed.filter(|_| call.is_form).map(str::to_owned);
+    if let Some(params) = parsed(&call, "/params", body.params)? {
+        run = run.params(typed.unwrap_or_else(|| params.to_string()));
     }
     if let Some(at) = body.due_at {
         run = run.as_of(at.0);

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::admin::api::act::ReasonBody;
+use crate::admin::api::act::{ReasonBody, parsed};
 use crate::admin::api::tasks::{no_task, page_of};
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
@@ -29,13 +29,16 @@ pub(super) struct TaskBody {
     /// What the handler is given.
     params: Option<Value>,
     /// How it behaves, as settings that differ from the defaults.
-    policy: Option<Map<String, Value>>,
+    #[schemars(with = "Option<Map<String, Value>>")]
+    policy: Option<Value>,
     /// Who answers for it. Default: who saves it.
     owner: Option<String>,
     /// What it is for.
     description: Option<String>,
     /// Whether it fires. Default: yes.
     enabled: Option<bool>,
+    /// The version that was seen, where `If-Match` cannot be sent.
+    version: Option<u64>,
     /// Why, for the audit trail. Default: that it was asked for here.
     reason: Option<String>,
 }
@@ -116,11 +119,11 @@ pub(super) async fn save(call: Call) -> Answer {
             Problem::new("malformed-request", e.to_string()).at("/timeout_s", e.to_string(), None)
         })?);
     }
-    if let Some(params) = body.params {
+    if let Some(params) = parsed(&call, "/params", body.params)? {
         task = task.parameters(params);
     }
-    if let Some(policy) = body.policy {
-        let policy = serde_json::from_value(Value::Object(policy));
+    if let Some(policy) = parsed(&call, "/policy", body.policy)? {
+        let policy = serde_json::from_value(policy);
         task = task.policy(policy.map_err(|e| {
             Problem::new("malformed-request", e.to_string()).at("/policy", e.to_string(), None)
         })?);
@@ -128,7 +131,8 @@ pub(super) async fn save(call: Call) -> Answer {
     task = task.owner(body.owner.as_deref().unwrap_or(by.actor()));
     task = task.description(body.description.unwrap_or_default());
     let there = store.get(&name).await?;
-    task.version = match wished(&call, &name).await? {
+    let seen = wished(&call, &name).await?;
+    task.version = match seen.or(body.version.map(Version::new)) {
         Some(version) => version,
         None => there.as_ref().map(|task| task.version).unwrap_or_default(),
     };

@@ -160,6 +160,7 @@ fn tasks(entries: &[Arc<Entry>]) -> Vec<TaskFacts> {
                 timezone: Some(entry.schedule.timezone()),
                 timeout: Some(entry.timeout),
                 kind: entry.kind.as_deref().map(str::to_owned),
+                lacks_kind: entry.lacks_kind,
                 settings: Some((*entry.policy).clone()),
             }
         });
