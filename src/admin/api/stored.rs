@@ -123,6 +123,10 @@ pub(super) async fn save(call: Call) -> Answer {
         task = task.parameters(params);
     }
     if let Some(policy) = parsed(&call, "/policy", body.policy)? {
+        if !policy.is_object() {
+            let text = "`policy` is no JSON object of settings";
+            return Err(Problem::new("malformed-request", text).at("/policy", text, None));
+        }
         let policy = serde_json::from_value(policy);
         task = task.policy(policy.map_err(|e| {
             Problem::new("malformed-request", e.to_string()).at("/policy", e.to_string(), None)
