@@ -117,26 +117,36 @@ impl Event {
             AuditResult::NotTaken => ("not_taken", None),
             AuditResult::GivenUp { instance, .. } => ("given_up", Some(instance.clone())),
         };
-        let more = entry.detail.as_ref();
-        let mut detail = more.map_or_else(String::new, |detail| format!(" ({detail})"));
-        match &entry.result {
-            AuditResult::Refused { why, .. } => detail.push_str(&format!(": refused, {why}")),
-            AuditResult::NotTaken => detail.push_str(": no instance took it"),
-            AuditResult::GivenUp { why, .. } => detail.push_str(&format!(": given up, {why}")),
-            AuditResult::Done { .. } => detail.push_str(": done"),
-            AuditResult::Asked => {}
-        }
-        let who = format!("{} {}", entry.by.actor(), entry.action);
-        let text = match &entry.task {
-            Some(task) => format!("{who} {task}{detail}"),
-            None => format!("{who}{detail}"),
+        let became = match &entry.result {
+            AuditResult::Refused { why, .. } => Some(format!("refused, {why}")),
+            AuditResult::NotTaken => Some("no instance took it".to_owned()),
+            AuditResult::GivenUp { why, .. } => Some(format!("given up, {why}")),
+            AuditResult::Done { .. } => Some("done".to_owned()),
+            AuditResult::Asked => None,
         };
+        let parts: Vec<&str> = entry
+            .detail
+            .iter()
+            .chain(&became)
+            .map(String::as_str)
+            .collect();
+        let detail = parts.join(": ");
+        let mut text = format!("{} {}", entry.by.actor(), entry.action);
+        if let Some(task) = &entry.task {
+            text.push_str(&format!(" {task}"));
+        }
+        if let Some(more) = &entry.detail {
+            text.push_str(&format!(" ({more})"));
+        }
+        if let Some(became) = &became {
+            text.push_str(&format!(": {became}"));
+        }
         Self {
             id: entry.id.to_string(),
             at: entry.id.at().into(),
             kind: EventKind::Action,
             text: contained_line(&text, 1_000),
-            detail: contained_line(&format!("{who}{detail}"), 1_000),
+            detail: contained_line(&detail, 1_000),
             task: entry.task.as_ref().map(ToString::to_string),
             run_id: None,
             outcome: None,

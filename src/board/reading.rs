@@ -98,8 +98,10 @@ impl Reading {
             self.read.rules = rules;
             self.stored = stored;
         }
-        if let Some(own) = own {
-            // Of itself it knows more than its record.
+        if let Some(mut own) = own {
+            // Of itself it knows more than its record, but for how long that took to write.
+            let known = self.read.instances.iter().find(|one| one.id == own.id);
+            own.store_round_trip_ms = known.and_then(|known| known.store_round_trip_ms);
             self.read.instances.retain(|instance| instance.id != own.id);
             self.read.instances.push(own);
             self.read.instances.sort_by(|a, b| a.id.cmp(&b.id));

@@ -104,10 +104,12 @@ fn row(frame: &Frame, event: &Event) -> Markup {
                 }
             }
             td {
-                (event.detail)
-                @if let Some(reason) = &event.reason { span.sub { @if let Some(actor) = &event.actor { (actor) ": " } "“" (reason) "”" } }
+                @if !event.detail.is_empty() { (event.detail) }
+                @if let Some(reason) = &event.reason {
+                    span.sub[!event.detail.is_empty()] { @if let Some(actor) = &event.actor { (actor) ": " } "“" (reason) "”" }
+                }
             }
-            td.mono.mute.hid.rep { @if let Some(instance) = &event.instance { (instance) } }
+            td.mono.mute.hid.rep title=[event.instance.as_ref()] { @if let Some(instance) = &event.instance { (instance) } }
         }
     }
 }

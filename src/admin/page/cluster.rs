@@ -34,12 +34,12 @@ pub(super) fn halves<'a>(text: &'a str, cut: &str) -> (&'a str, &'a str) {
 
 fn replicas(frame: &Frame, instances: &[Instance]) -> Markup {
     let dash = || html! { "—" };
-    let ms = |s: Option<f64>| s.map_or_else(dash, |s| html! { (seconds(s)) });
+    let ms = |s: Option<f64>| s.map_or_else(dash, |s| html! { (millis(s)) });
     let drain = |n, instance: &Instance| frame.may.drain.then(|| forms::drain(frame, instance, n));
     html! {
         @if instances.is_empty() { p.mute { "No replica is known: the scheduler has no store for its fleet." } } @else {
             table {
-                thead { tr { th { "State" } th { "Replica" } th.hid { "Version" } th.n { "Running" } th.n.hid { "Tasks" } th.n.hid { "Up" } th.n { "Heard of" } th.n.hid { "Clock" } th.n.hid { "Store" } @if frame.may.drain { th { span.mute { "Do" } } } } }
+                thead { tr { th { "State" } th { "Replica" } th.hid { "Version" } th.n { "Running" } th.n.hid { "Tasks" } th.n.hid { "Up" } th.n { "Heard of" } th.n.hid { "Clock" } th.n.hid { "Store" } @if frame.may.drain { th.n.hid { span.mute { "Do" } } } } }
                 tbody {
                     @for (n, i) in instances.iter().enumerate() {
                         tr {
@@ -50,14 +50,22 @@ fn replicas(frame: &Frame, instances: &[Instance]) -> Markup {
                             td.n.hid { (i.tasks) }
                             td.n.hid { (span(frame.now - i.started_at.0)) }
                             td.n { (ago(i.said_at.0, frame.now)) }
-                            td.n.hid { @match i.clock_skew_s { Some(s) => span.tx-late[s.abs() > SKEW] { @if s < 0.0 { "−" } @else { "+" } (seconds(s.abs())) } None => "—" } }
+                            td.n.hid { @match i.clock_skew_s { Some(s) => span.tx-late[s.abs() > SKEW] { @if s <= -0.001 { "−" } @else if s >= 0.001 { "+" } (millis(s.abs())) } None => "—" } }
                             td.n.hid { (ms(i.store_round_trip_s)) }
-                            @if let Some((button, dialog)) = drain(n, i) { td.n { (button) (dialog) } }
+                            @if let Some((button, dialog)) = drain(n, i) { td.n.hid { (button) (dialog) } }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// What is told in whole milliseconds.
+fn millis(s: f64) -> String {
+    match s < 0.001 {
+        true => "< 1 ms".to_owned(),
+        false => seconds(s),
     }
 }
 
@@ -75,7 +83,7 @@ fn locks(frame: &Frame, locks: &[Lock]) -> Markup {
     html! {
         @if locks.is_empty() { p.mute { "None." } } @else {
             table {
-                thead { tr { th { "Task" } th { "Holder" } th.n.hid { "Fencing token" } th.n { "Lease left" } th.n { "Held" } @if frame.may.unlock { th { span.mute { "Do" } } } } }
+                thead { tr { th { "Task" } th { "Holder" } th.n.hid { "Fencing token" } th.n { "Lease left" } th.n { "Held" } @if frame.may.unlock { th.n.hid { span.mute { "Do" } } } } }
                 tbody {
                     @for (n, lock) in locks.iter().enumerate() {
                         tr {
@@ -87,7 +95,7 @@ fn locks(frame: &Frame, locks: &[Lock]) -> Markup {
                                 @if let Some(s) = lock.ttl_s { span.mute { " of " (seconds(s)) } }
                             }
                             td.n { (held(lock.since.0, frame.now)) }
-                            @if let Some((button, dialog)) = unlock(n, lock) { td.n { (button) (dialog) } }
+                            @if let Some((button, dialog)) = unlock(n, lock) { td.n.hid { (button) (dialog) } }
                         }
                     }
                 }

@@ -45,7 +45,7 @@ pub(super) fn method_of(method: &str) -> Markup {
     html! { @if method != "POST" { input type="hidden" name="_method" value=(method); } }
 }
 
-pub(super) fn reason() -> Markup {
+fn reason() -> Markup {
     html! { label { span { (REASON) } input name="reason" required maxlength="500" autocomplete="off" autofocus; } }
 }
 
@@ -193,7 +193,7 @@ fn typed(name: &str) -> Markup {
 }
 
 /// The reason, in a form that begins with another field.
-fn why() -> Markup {
+pub(super) fn why() -> Markup {
     html! { label { span { (REASON) } input name="reason" required maxlength="500" autocomplete="off"; } }
 }
 

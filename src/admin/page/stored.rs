@@ -5,7 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::forms::{method_of, reason, task_path};
+use super::forms::{method_of, task_path, why};
 use super::frame::Frame;
 use super::show::no_task;
 use super::visit::Visit;
@@ -149,7 +149,7 @@ fn form(frame: &Frame, task: &StoredTask, kinds: &[KindSnapshot]) -> Markup {
                 select name="enabled" { option value="true" selected[task.enabled] { "it fires when it is due" } option value="false" selected[!task.enabled] { "it is disabled" } }
             }
             label { span { "Policy, as JSON: settings that differ from the defaults, such as {\"misfire\": …}" } textarea.mono name="policy" rows="3" maxlength="16384" spellcheck="false" data-json { (pretty(&Value::Object(policy))) } }
-            (reason())
+            (why())
             div.bar { a.btn href=(back) { "Cancel" } button.pri { "Save" } }
         }
     }

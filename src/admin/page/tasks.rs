@@ -95,7 +95,7 @@ fn filled(frame: &Frame, view: &Tasks<'_>) -> Markup {
             table {
                 thead { tr {
                     th { "State" } th { "Task" } th.hid { "Last 60 runs" } th.hid { "Schedule" } th.n.hid { "Last" } th.n { "Next" }
-                    @if frame.may.run || frame.may.pause { th.hid { span.mute { "Do" } } }
+                    @if frame.may.run || frame.may.pause { th.n.hid { span.mute { "Do" } } }
                 } }
                 tbody { @for task in &view.tasks { (row(frame, task)) } }
             }

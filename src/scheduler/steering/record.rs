@@ -45,7 +45,7 @@ impl Record {
     pub(super) fn new(engine: &Engine) -> Self {
         Self {
             key: instance_key(&engine.settings.instance),
-            started: engine.settings.clock.now(),
+            started: engine.steering.started(engine.settings.clock.now()),
             written: None,
             is_urgent: false,
             round_trip: None,
