@@ -103,8 +103,11 @@ impl Skip {
             detail.push_str(&format!(", by {}", contained_line(holder, 200)));
         }
         if self.count > 1 {
-            let first = self.first.format("%H:%M:%S");
-            detail.push_str(&format!("; {} fire times since {first} UTC", self.count));
+            let since = match self.first < at {
+                true => format!("since {} UTC", self.first.format("%H:%M:%S")),
+                false => "up to then".to_owned(),
+            };
+            detail.push_str(&format!("; {} fire times {since}", self.count));
         }
         let mut instances: Vec<String> = self.instances;
         instances.sort_unstable();
