@@ -89,6 +89,7 @@ mod tests {
             timezone: None,
             timeout: None,
             kind: None,
+            lacks_kind: false,
             settings: None,
         };
         Instance {

@@ -24,7 +24,8 @@ async function open(n, path, options = {}) {
   page.complaints = [];
   page.on("console", (line) => { if (["error", "warning"].includes(line.type())) page.complaints.push(line.text()) });
   page.on("pageerror", (error) => page.complaints.push(String(error)));
-  page.on("requestfailed", (request) => page.complaints.push(`${request.url()}: ${request.failure()?.errorText}`));
+  // What is under way when a page is left is no failure.
+  page.on("requestfailed", (request) => { if (request.failure()?.errorText !== "net::ERR_ABORTED") page.complaints.push(`${request.url()}: ${request.failure()?.errorText}`) });
   if (options.javaScriptEnabled !== false) {
     await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`)));
   }

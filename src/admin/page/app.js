@@ -129,8 +129,8 @@ document.addEventListener("submit", async (e) => {
   let said = "Nobody answers: try again.";
   try {
     const answer = await fetch(form.action, { method: "POST", body: data, headers: { Accept: "text/html" } });
-    if (answer.ok) { form.reset(); return location.assign(answer.url) }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.ok || answer.redirected) { form.reset(); return location.assign(answer.url) }
     said = page.getElementById("detail")?.textContent || `${answer.status}`;
   } catch { /* said above */ }
   let note = form.querySelector(".said");

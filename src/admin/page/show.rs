@@ -1,5 +1,7 @@
 //! From a request to a screen: what is read for it, beside what everybody looks at.
 
+use std::time::Duration;
+
 use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -21,7 +23,7 @@ use crate::admin::state::AdminState;
 use crate::board::{EventKind, Health, Run, Snapshot, Timeline, Why, Wish, timeline};
 use crate::control::AuditEntry;
 use crate::event::Outcome;
-use crate::history::{LogTail, RunPage, RunQuery, RunRecord};
+use crate::history::{History, LogTail, RunPage, RunQuery, RunRecord};
 use crate::task::{RunId, TaskName};
 use crate::text::contained_line;
 
@@ -31,6 +33,9 @@ const FIRES: usize = 10;
 const RUNS: usize = 20;
 /// So many events.
 const EVENTS: usize = 50;
+/// So often a run that has begun just now is looked for, and so long in between.
+const LOOKS: usize = 15;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// So many acts are looked through for one that ends a run.
 const LOOKED_BACK: usize = 200;
 /// What is looked for has so many bytes at the most.
@@ -205,7 +210,7 @@ pub(super) async fn run(Path(id): Path<String>, visit: Visit) -> Response {
         return door::problem(Problem::new("no-history", text));
     };
     let found = match id.parse::<RunId>() {
-        Ok(id) => match history.run(id).await {
+        Ok(id) => match begun(&*history, id, visit.snapshot.at).await {
             Ok(found) => found,
             Err(error) => return door::problem(error.into()),
         },
@@ -230,6 +235,27 @@ pub(super) async fn run(Path(id): Path<String>, visit: Visit) -> Response {
         ending: ending(&visit, &found).await,
     };
     visit.show(run::run(&visit.frame, &view))
+}
+
+/// A run; of one that has begun just now, its record is waited for: it is written a moment later.
+async fn begun(
+    history: &dyn History,
+    id: RunId,
+    now: DateTime<Utc>,
+) -> crate::error::Result<Option<RunRecord>> {
+    let first = history.run(id).await?;
+    let near = chrono::TimeDelta::seconds(10);
+    let is_new = (RunId::first_at(now - near)..RunId::first_at(now + near)).contains(&id);
+    if first.is_some() || !is_new {
+        return Ok(first);
+    }
+    for _ in 0..LOOKS {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        if let Some(run) = history.run(id).await? {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }
 
 /// Who has asked a run that goes on to end, as far back as it is worth looking.
