@@ -10,6 +10,7 @@
 //! facts and an instant; [`Board`] alone reads anything. It needs no scheduler: with the stores of a
 //! fleet it shows what instances say of themselves.
 
+mod activity;
 mod cache;
 mod entry;
 mod event;
@@ -34,6 +35,7 @@ mod timeline;
 mod verdict;
 mod why;
 
+pub(crate) use activity::{Activity, Cursor, Wish};
 pub(crate) use cache::{Board, Parts};
 pub(crate) use entry::Entry;
 pub(crate) use event::{Event, EventKind};
@@ -43,6 +45,7 @@ pub(crate) use health::Health;
 pub(crate) use instance::{Instance, InstanceState};
 pub(crate) use locked::Lock;
 pub(crate) use plan::Plan;
+pub(crate) use policy::Policy;
 pub(crate) use pool::Plans;
 pub(crate) use run::{Attempt, Logs, Run, RunState};
 pub(crate) use snapshot::Snapshot;

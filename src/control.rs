@@ -15,6 +15,7 @@ mod audit;
 mod by;
 mod command;
 mod drift;
+mod happening;
 mod instance;
 mod plane;
 mod rules;
@@ -28,13 +29,14 @@ pub use command::{Accepted, Answer, IfPaused, IfRunning, Receipt, Refusal, Refus
 pub(crate) use command::{Ask, Command, Taken};
 pub(crate) use drift::drifts;
 pub use drift::{Drift, DriftKind};
+pub(crate) use happening::{HAPPENINGS_KEPT, Happening, What};
 pub use instance::{Instance, RunningRun, TaskFacts};
 pub(crate) use instance::{MOST_RUNS, MOST_TASKS};
 pub use plane::{ControlPlane, PauseFor};
 pub use rules::{Drain, Missed, Override, Pause, Rules, Skip};
 pub(crate) use rules::{MOST_SKIPPED, Overridden, Rule, RuleKey, upcoming};
 pub(crate) use shelf::{
-    AUDIT, COMMANDS, INSTANCES, Malformed, RULES, decode, encode, instance_key,
+    AUDIT, COMMANDS, HAPPENINGS, INSTANCES, Malformed, RULES, TOLD, decode, encode, instance_key,
 };
 #[cfg(feature = "otel")]
 pub(crate) use traceparent::link;

@@ -39,6 +39,8 @@ use crate::error::Result;
 use crate::task::{RunId, TaskName};
 
 pub use change::HistoryWrite;
+#[cfg(feature = "admin")]
+pub(crate) use counters::is_failure;
 pub use counters::{Counters, TaskCounters};
 pub use deadline::success_deadline;
 pub use decided::DecisionRecord;

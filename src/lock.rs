@@ -115,6 +115,13 @@ pub trait Lock: fmt::Debug + Send + Sync + 'static {
     /// What is known of the last instant taken of each task; `None` where nothing is.
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>>;
 
+    /// How long the lease of each task lasts if it is not renewed, for people who look; `None` where
+    /// nobody has one, it never ends by itself, or that is not known. Of tasks that may run several
+    /// times at once the first lease is meant. Default: nothing is known.
+    async fn leases(&self, tasks: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+        Ok(tasks.iter().map(|_| None).collect())
+    }
+
     /// Finds out whether the lock can serve at all: reaches the store and its rights.
     async fn check(&self) -> Result<()>;
 
@@ -171,6 +178,9 @@ impl<L: Lock + ?Sized> Lock for Arc<L> {
     }
     async fn last_fired(&self, tasks: &[TaskName]) -> Result<Vec<Option<LastFired>>> {
         (**self).last_fired(tasks).await
+    }
+    async fn leases(&self, tasks: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+        (**self).leases(tasks).await
     }
     async fn check(&self) -> Result<()> {
         (**self).check().await

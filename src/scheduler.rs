@@ -91,7 +91,8 @@ impl Scheduler {
     /// A task registered before the start catches up: the instants since the last one that the
     /// lock knows of, as far as they are younger than its
     /// [misfire threshold](crate::Policy::misfire_threshold), are due at once. One registered
-    /// later fires from its next fire time on.
+    /// later fires from its next fire time on. People who look are told from where in the code this was
+    /// called.
     ///
     /// # Errors
     ///
@@ -101,8 +102,10 @@ impl Scheduler {
     /// with settings that contradict each other, or a group that the builder has not made,
     /// [`DuplicateTask`](crate::ErrorKind::DuplicateTask) for a name that is taken,
     /// [`WrongState`](crate::ErrorKind::WrongState) once the scheduler stops.
+    #[track_caller]
     pub fn register(&self, task: impl Task) -> Result<()> {
-        self.engine.register(Arc::new(task))
+        let source = std::panic::Location::caller();
+        self.engine.register(Arc::new(task), Some(source))
     }
 
     /// Takes a task out: it fires no more. A run under way goes on to its end; firings that wait end as

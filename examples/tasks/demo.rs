@@ -1,6 +1,8 @@
 //! Tasks of every health, so that there is something to see: a made-up company's, with a made-up past.
 
 mod invoices;
+#[cfg(feature = "dynamic")]
+mod note;
 mod past;
 mod rates;
 mod reports;
@@ -9,7 +11,7 @@ mod wishes;
 
 use std::sync::Arc;
 
-use tasklock::{BaseTask, Event, History, Observer, RunFacts, Scheduler};
+use tasklock::{Event, History, Observer, RunFacts, Scheduler};
 use tokio::sync::watch;
 
 /// The first run of this process: what is made up has the form of what is real.
@@ -34,27 +36,23 @@ impl Observer for FirstRun {
     }
 }
 
-fn all() -> Vec<BaseTask> {
-    vec![
-        rates::rates(),
-        rates::cache(),
-        invoices::sync(),
-        invoices::feed(),
-        invoices::dunning(),
-        reports::daily(),
-        reports::weekly(),
-        reports::ledger(),
-        reports::backup(),
-        reports::digest(),
-        reports::stock(),
-        search::reindex(),
-    ]
-}
-
+/// One by one, since the page shows where in the code each of them was registered.
 pub(crate) fn register(scheduler: &Scheduler) -> tasklock::Result<()> {
-    all()
-        .into_iter()
-        .try_for_each(|task| scheduler.register(task))
+    scheduler.register(rates::rates())?;
+    scheduler.register(rates::cache())?;
+    scheduler.register(invoices::sync())?;
+    scheduler.register(invoices::feed())?;
+    scheduler.register(invoices::dunning())?;
+    scheduler.register(reports::daily())?;
+    scheduler.register(reports::weekly())?;
+    scheduler.register(reports::ledger())?;
+    scheduler.register(reports::backup())?;
+    scheduler.register(reports::digest())?;
+    scheduler.register(reports::stock())?;
+    scheduler.register(search::reindex())?;
+    #[cfg(feature = "dynamic")]
+    note::register(scheduler)?;
+    Ok(())
 }
 
 /// Says since when the tasks are known, before the scheduler finds them.
@@ -69,6 +67,8 @@ pub(crate) async fn furnish(
     mut first: watch::Receiver<Option<RunFacts>>,
 ) -> tasklock::Result<()> {
     wishes::wish(scheduler).await?;
+    #[cfg(feature = "dynamic")]
+    note::store(scheduler).await?;
     if let Ok(found) = first.wait_for(Option::is_some).await
         && let Some(first) = found.as_ref().cloned()
     {

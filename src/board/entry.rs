@@ -42,6 +42,7 @@ pub(crate) struct Seen<'a> {
     /// How many runs in a row have failed, as the lock counts it.
     pub(crate) failures: u32,
     pub(crate) registered_on: usize,
+    pub(crate) handler_on: usize,
     pub(crate) instances: usize,
     pub(crate) drifts: bool,
 }
@@ -131,6 +132,7 @@ impl Entry {
             stats: stats(&seen.strip.runs, seen.strip.is_cut, now),
             history: strip(&seen.strip.runs),
             registered_on: seen.registered_on,
+            handler_on: facts.kind.as_ref().map(|_| seen.handler_on),
             instances: seen.instances,
             drift: seen.drifts,
         };

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::board::{Stamp, seconds};
 use crate::control;
 use crate::history::RunRecord;
-use crate::task::RunId;
+use crate::task::{RunId, TaskName};
 use crate::text::contained_line;
 
 /// A lock that is held for a run that goes on, or whose instance has not said how it ended.
@@ -30,6 +31,9 @@ pub(crate) struct Lock {
     /// How long a lease lasts without renewal, in seconds, if that is known: so long a holder that died
     /// blocks the others.
     pub(crate) ttl_s: Option<f64>,
+    /// When the lease ends if it is not renewed, if that is known.
+    #[serde(default)]
+    pub(crate) lease_ends_at: Option<Stamp>,
 }
 
 /// Those of the runs that instances tell of and that the history knows, by task.
@@ -37,10 +41,12 @@ pub(crate) fn locks(
     instances: &[control::Instance],
     running: &[RunRecord],
     ttl: impl Fn(&str) -> Option<Duration>,
+    lease: impl Fn(&TaskName) -> Option<DateTime<Utc>>,
 ) -> Vec<Lock> {
     let mut found: BTreeMap<(String, RunId), Lock> = BTreeMap::new();
     let living: HashSet<&str> = instances.iter().map(|i| i.id.as_str()).collect();
     let ttl_s = |task: &str| ttl(task).map(seconds);
+    let ends = |task: &TaskName| lease(task).map(Stamp);
     for instance in instances {
         for run in &instance.running {
             let lock = Lock {
@@ -51,6 +57,7 @@ pub(crate) fn locks(
                 fencing_token: run.fencing_token,
                 since: run.started.into(),
                 ttl_s: ttl_s(run.task.as_str()),
+                lease_ends_at: ends(&run.task),
             };
             found.insert((lock.task.clone(), run.run_id), lock);
         }
@@ -66,6 +73,7 @@ pub(crate) fn locks(
             fencing_token: run.fencing_token.get(),
             since: run.started.into(),
             ttl_s: ttl_s(run.task.as_str()),
+            lease_ends_at: ends(&run.task),
         });
     }
     found.into_values().collect()

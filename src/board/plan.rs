@@ -109,6 +109,21 @@ impl Plan {
         last.filter(|last| !rules.holds_back(task.as_str(), *last))
     }
 
+    /// The last `count` fire times up to `now` by the schedule alone, latest first.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code))] // of the page
+    pub(crate) fn past(&self, now: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+        let mut before = now + TimeDelta::nanoseconds(1);
+        let mut past = Vec::new();
+        while past.len() < count && !self.depends_on_runs() && self.over != Some(None) {
+            let Some(last) = self.schedule.prev_before(before) else {
+                break;
+            };
+            past.push(last);
+            before = last;
+        }
+        past
+    }
+
     /// By when it has to succeed, as [`success_deadline`](crate::success_deadline).
     pub(crate) fn deadline(
         &self,

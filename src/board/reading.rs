@@ -1,6 +1,6 @@
 //! What is read for a snapshot, and kept for the next: of a store that is away what it said last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,12 +12,19 @@ use crate::board::{Facts, Parts, Plans, Snapshot};
 use crate::control::Instance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Lock;
-use crate::task::{Scope, TaskName};
+use crate::task::{Overlap, Scope, TaskName};
 
 /// How long a store may take for all that is asked of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// An instance that was lost is shown for so long.
 const SHOWN_LOST: TimeDelta = TimeDelta::minutes(10);
+
+/// The lock's store is looked at closely that often, if somebody looks.
+const DIAGNOSE: Duration = Duration::from_secs(300);
+/// The leases of so many tasks are looked at.
+const LEASES: usize = 500;
+/// Ends of a lease that are no further apart are one.
+const SAME: TimeDelta = TimeDelta::milliseconds(1_500);
 
 /// What was read last.
 #[derive(Debug, Default)]
@@ -28,6 +35,8 @@ pub(crate) struct Reading {
     fleet: Part,
     history: Part,
     lock: Part,
+    /// When the lock's store was looked at closely; monotonic.
+    diagnosed: Option<Duration>,
 }
 
 /// Whether a store answers.
@@ -89,8 +98,10 @@ impl Reading {
             self.read.rules = rules;
             self.stored = stored;
         }
-        if let Some(own) = own {
-            // Of itself it knows more than its record.
+        if let Some(mut own) = own {
+            // Of itself it knows more than its record, but for how long that took to write.
+            let known = self.read.instances.iter().find(|one| one.id == own.id);
+            own.store_round_trip_ms = known.and_then(|known| known.store_round_trip_ms);
             self.read.instances.retain(|instance| instance.id != own.id);
             self.read.instances.push(own);
             self.read.instances.sort_by(|a, b| a.id.cmp(&b.id));
@@ -136,10 +147,16 @@ impl Reading {
                 Some((facts.name.clone(), keys))
             })
             .collect();
+        let locked = self.locked();
         let asked = parts.clock.monotonic();
-        let answer = limited("the lock's store", failures(&**lock, &judged)).await;
+        let (answer, leases) = tokio::join!(
+            limited("the lock's store", failures(&**lock, &judged)),
+            limited("the lock's store", leases(&**lock, &locked)),
+        );
         let took = parts.clock.monotonic().saturating_sub(asked);
-        let is_asked = !judged.is_empty();
+        let is_asked = !judged.is_empty() || !locked.is_empty();
+        self.note_leases(&locked, leases.unwrap_or_default(), parts.clock.now());
+        self.diagnose(&**lock, asked).await;
         let answer = match is_asked {
             true => self.lock.note("the lock", answer, now),
             false => {
@@ -168,6 +185,65 @@ impl Reading {
             let text = "the lock's store does not answer".to_owned();
             self.lock.down = Some((since, text));
         }
+    }
+
+    /// Tasks that run, and have one lock.
+    fn locked(&self) -> Vec<TaskName> {
+        let instances = self.read.instances.iter();
+        let told = instances.flat_map(|instance| instance.running.iter().map(|run| &run.task));
+        let known = self.read.running.iter().map(|run| &run.task);
+        let running: HashSet<&TaskName> = told.chain(known).collect();
+        let facts = self.read.facts.iter();
+        let locked = facts.filter(|facts| {
+            let policy = facts.policy.as_ref().map(|(policy, _)| policy);
+            running.contains(&facts.name)
+                && policy.is_some_and(|policy| {
+                    policy.scope == Scope::Once && !matches!(policy.overlap, Overlap::Allow(_))
+                })
+        });
+        locked
+            .map(|facts| facts.name.clone())
+            .take(LEASES)
+            .collect()
+    }
+
+    /// Notes when leases end. An end that is where it was, but for the time that the answer took, stays
+    /// there: that is no news.
+    fn note_leases(
+        &mut self,
+        locked: &[TaskName],
+        left: Vec<Option<Duration>>,
+        now: DateTime<Utc>,
+    ) {
+        let before = std::mem::take(&mut self.read.leases);
+        for (task, left) in locked.iter().zip(left) {
+            let left = left.and_then(|left| TimeDelta::from_std(left).ok());
+            let Some(ends) = left.and_then(|left| now.checked_add_signed(left)) else {
+                continue;
+            };
+            let known = before.get(task).copied();
+            let is_same = |known: &DateTime<Utc>| (*known - ends).abs() < SAME;
+            let ends = known.filter(is_same).unwrap_or(ends);
+            self.read.leases.insert(task.clone(), ends);
+        }
+    }
+
+    /// Looks now and then at what the lock's store is.
+    async fn diagnose(&mut self, lock: &dyn Lock, now: Duration) {
+        let is_due = |at: Duration| now.saturating_sub(at) >= DIAGNOSE;
+        if self.diagnosed.is_none_or(is_due) {
+            self.diagnosed = Some(now);
+            if let Ok(found) = limited("the lock's store", lock.diagnose()).await {
+                self.read.findings = found.findings().to_vec();
+            }
+        }
+    }
+}
+
+async fn leases(lock: &dyn Lock, locked: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+    match locked {
+        [] => Ok(Vec::new()),
+        some => lock.leases(some).await,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::board::{
 };
 use crate::control::{self, Drift, Rules, drifts};
 use crate::history::{Counters, RunRecord};
+use crate::lock::Finding;
 use crate::task::TaskName;
 
 /// All that was read.
@@ -34,6 +35,10 @@ pub(crate) struct Read {
     pub(crate) running: Vec<RunRecord>,
     /// How many runs in a row have failed, as the lock counts it.
     pub(crate) failures: HashMap<TaskName, u32>,
+    /// When leases end if they are not renewed.
+    pub(crate) leases: HashMap<TaskName, DateTime<Utc>>,
+    /// What the lock's store is, and what is wrong with it.
+    pub(crate) findings: Vec<Finding>,
     pub(crate) store: Option<Store>,
     /// Since when some of it is old, and why.
     pub(crate) stale: Option<(DateTime<Utc>, String)>,
@@ -59,6 +64,9 @@ pub(crate) struct Snapshot {
     pub(crate) drifts: Vec<Drift>,
     /// What people want.
     pub(crate) rules: Rules,
+    /// What the lock's store is, and what is wrong with it.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code))] // of the page
+    pub(crate) findings: Vec<Finding>,
     /// All of it in short.
     pub(crate) summary: Summary,
 }
@@ -88,7 +96,10 @@ impl Snapshot {
             .iter()
             .filter_map(|facts| Some((facts.name.as_str(), facts.policy.as_ref()?.0.lease_ttl)))
             .collect();
-        let locks = locks(&living, &read.running, |task| ttls.get(task).copied());
+        let ttl = |task: &str| ttls.get(task).copied();
+        let locks = locks(&living, &read.running, ttl, |task| {
+            read.leases.get(task).copied()
+        });
         let mut active: HashMap<&str, Vec<Active>> = HashMap::new();
         for lock in &locks {
             active.entry(&lock.task).or_default().push(Active {
@@ -96,6 +107,7 @@ impl Snapshot {
                 instance: lock.holder.clone(),
                 started_at: lock.since,
                 fencing_token: lock.fencing_token,
+                lease_ends_at: lock.lease_ends_at,
             });
         }
         let registered = registered(&living);
@@ -111,7 +123,8 @@ impl Snapshot {
                     strip: strips.of(name),
                     active,
                     failures: read.failures.get(name).copied().unwrap_or_default(),
-                    registered_on: registered.get(name).copied().unwrap_or_default(),
+                    registered_on: registered.get(name).map_or(0, |on| on.all),
+                    handler_on: registered.get(name).map_or(0, |on| on.with_handler),
                     instances: living.len(),
                     drifts: drifts.iter().any(|drift| drift.task == *name),
                 };
@@ -135,6 +148,7 @@ impl Snapshot {
             locks,
             drifts,
             rules: read.rules.clone(),
+            findings: read.findings.clone(),
             summary,
         }
     }
@@ -163,11 +177,20 @@ impl Snapshot {
     }
 }
 
+/// On how many instances a task is.
+#[derive(Debug, Clone, Copy, Default)]
+struct On {
+    all: usize,
+    with_handler: usize,
+}
+
 /// How many of `instances` say that they have each task.
-fn registered(instances: &[control::Instance]) -> HashMap<&TaskName, usize> {
-    let mut found: HashMap<&TaskName, usize> = HashMap::new();
+fn registered(instances: &[control::Instance]) -> HashMap<&TaskName, On> {
+    let mut found: HashMap<&TaskName, On> = HashMap::new();
     for task in instances.iter().flat_map(|instance| &instance.tasks) {
-        *found.entry(&task.name).or_default() += 1;
+        let on = found.entry(&task.name).or_default();
+        on.all += 1;
+        on.with_handler += usize::from(!task.lacks_kind);
     }
     found
 }

@@ -55,6 +55,9 @@ pub(crate) struct Task {
     pub(crate) history: Vec<(Outcome, f64)>,
     /// On how many instances it is registered.
     pub(crate) registered_on: usize,
+    /// On how many the code of its kind is known; `None` of a task of code.
+    #[serde(default)]
+    pub(crate) handler_on: Option<usize>,
     /// Of how many.
     pub(crate) instances: usize,
     /// Whether it is not the same on all of them.
@@ -208,4 +211,7 @@ pub(crate) struct Active {
     pub(crate) started_at: Stamp,
     /// Its fencing token.
     pub(crate) fencing_token: u64,
+    /// When its lease ends if it is not renewed, if that is known.
+    #[serde(default)]
+    pub(crate) lease_ends_at: Option<Stamp>,
 }

@@ -1,12 +1,14 @@
 //! What people did, for those who come after them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::control::by::By;
 use crate::control::shelf::{Malformed, ms, text_option};
 use crate::fleet::EntryId;
-use crate::task::TaskName;
+use crate::task::{RunId, TaskName};
 
 /// So many entries are kept, or a few more.
 pub(crate) const AUDIT_KEPT: usize = 10_000;
@@ -86,6 +88,21 @@ impl AuditEntry {
         );
     }
 
+    /// Whether it asks this run to end, and if so how long it gives it, where that is said.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code))] // of the page
+    pub(crate) fn cancels(&self, run: RunId) -> Option<Option<Duration>> {
+        let detail = self.detail.as_ref().filter(|_| self.action == "cancel")?;
+        let rest = detail.strip_prefix(&format!("run {run}"))?;
+        let ms = rest
+            .strip_prefix(", after ")
+            .and_then(|rest| rest.strip_suffix(" ms"));
+        let ms = match rest {
+            ", at once" => Some(0),
+            _ => ms.and_then(|ms| ms.parse().ok()),
+        };
+        Some(ms.map(Duration::from_millis))
+    }
+
     /// Itself, if what others wrote may be shown.
     pub(super) fn sound(self) -> Result<Self, Malformed> {
         let is_line = |text: &String| text.len() <= 4_096 && !text.chars().any(char::is_control);
@@ -93,6 +110,38 @@ impl AuditEntry {
         match std::iter::once(&self.action).chain(others).all(is_line) {
             true => Ok(self),
             false => Err(Malformed("it has texts that cannot be shown".to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Ask;
+
+    #[test]
+    fn what_ends_a_run_is_known_by_what_the_trail_says() {
+        let (run, other) = (RunId::first_at(Utc::now()), RunId::new(Utc::now(), 9));
+        for grace_ms in [None, Some(0), Some(2_500)] {
+            let ask = Ask::Cancel {
+                run_id: run,
+                grace_ms,
+            };
+            let entry = AuditEntry {
+                id: EntryId::default(),
+                at: Utc::now(),
+                by: By::new("ana", "why").unwrap(),
+                action: ask.action().to_owned(),
+                task: None,
+                detail: ask.detail(),
+                command: None,
+                result: AuditResult::Asked,
+            };
+            assert_eq!(
+                entry.cancels(run),
+                Some(grace_ms.map(Duration::from_millis))
+            );
+            assert_eq!(entry.cancels(other), None);
         }
     }
 }

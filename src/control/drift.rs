@@ -90,6 +90,7 @@ mod tests {
             timeout: None,
             kind: None,
             tags: Vec::new(),
+            lacks_kind: false,
             settings: None,
         };
         Instance {

@@ -109,6 +109,9 @@ pub struct TaskFacts {
     /// Words by which people find it: 8 of 40 characters at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Its kind is not known there, so that others have to run it.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub lacks_kind: bool,
     /// How it behaves, if the instance says so in a way that is known here.
     #[serde(deserialize_with = "known", default)]
     pub settings: Option<Policy>,
@@ -163,6 +166,10 @@ impl Instance {
                 texts.all(is_line)
             })
     }
+}
+
+fn is_no(flag: &bool) -> bool {
+    !flag
 }
 
 /// Settings that this version knows. Those of a later one are no reason to pass over the record.

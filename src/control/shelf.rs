@@ -17,6 +17,10 @@ pub(crate) const RULES: &str = "rules";
 pub(crate) const COMMANDS: &str = "commands";
 /// Who asked for what.
 pub(crate) const AUDIT: &str = "audit";
+/// What happened to the fleet itself.
+pub(crate) const HAPPENINGS: &str = "happenings";
+/// What of that somebody has written, so that no two do.
+pub(crate) const TOLD: &str = "told";
 
 /// The form of texts that this version writes, and the latest that it reads.
 const FORM: u32 = 1;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::Result;
 use crate::event::Outcome;
+use crate::history::counters::is_failure;
 use crate::history::{History, RunRecord};
 use crate::task::{RunId, TaskName};
 
@@ -45,6 +46,7 @@ pub(crate) async fn runs_since(
 pub struct RunQuery {
     pub(crate) task: Option<TaskName>,
     pub(crate) outcome: Option<Outcome>,
+    pub(crate) only_failed: bool,
     pub(crate) since: Option<DateTime<Utc>>,
     pub(crate) before: Option<RunId>,
     pub(crate) limit: usize,
@@ -66,6 +68,7 @@ impl RunQuery {
         Self {
             task: None,
             outcome: None,
+            only_failed: false,
             since: None,
             before: None,
             limit: 50,
@@ -84,6 +87,13 @@ impl RunQuery {
     #[must_use]
     pub fn outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = Some(outcome);
+        self
+    }
+
+    /// Only those that ended in any way but success or `cancelled`.
+    #[must_use]
+    pub fn failed(mut self) -> Self {
+        self.only_failed = true;
         self
     }
 
@@ -122,6 +132,7 @@ impl RunQuery {
     pub fn fits(&self, run: &RunRecord) -> bool {
         self.task.as_ref().is_none_or(|task| *task == run.task)
             && self.outcome.is_none_or(|o| run.outcome == Some(o))
+            && (!self.only_failed || run.outcome.is_some_and(is_failure))
             && self.since.is_none_or(|since| run.started >= since)
             && self.before.is_none_or(|before| run.run_id < before)
     }

@@ -157,6 +157,17 @@ impl Lock for FileLock {
         .await
     }
 
+    async fn leases(&self, tasks: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+        let this = self.clone();
+        let tasks = tasks.to_vec();
+        off_thread(move || {
+            let now_ms = this.clock.now().timestamp_millis();
+            let read = |task: &TaskName| Ok(Files::of(&this.dir, task).read(task)?.lease(now_ms));
+            tasks.iter().map(read).collect()
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<()> {
         let this = self.clone();
         off_thread(move || {

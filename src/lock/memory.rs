@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -97,6 +98,13 @@ impl Lock for MemoryLock {
             Some(stored.parsed_state()?.last_fired())
         };
         Ok(tasks.iter().map(last).collect())
+    }
+
+    async fn leases(&self, tasks: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+        let now_ms = self.clock.now().timestamp_millis();
+        let records = self.records();
+        let lease = |task| records.get(task).cloned()?.lease(now_ms);
+        Ok(tasks.iter().map(lease).collect())
     }
 
     async fn check(&self) -> Result<()> {

@@ -23,6 +23,7 @@ mod store;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -32,7 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::redis::check::Demands;
 use crate::lock::redis::keys::Keys;
 use crate::lock::redis::script::{
-    ACQUIRE, Answer, Manner, READ, RELEASE, RENEW, RESUME, Request, Script, UNLOCK,
+    ACQUIRE, Answer, LEASES, Manner, READ, RELEASE, RENEW, RESUME, Request, Script, UNLOCK,
 };
 use crate::lock::redis::store::{Purpose, Store};
 use crate::lock::state::State;
@@ -364,6 +365,21 @@ impl Lock for RedisLock {
             }
         }
         Ok(found)
+    }
+
+    async fn leases(&self, tasks: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+        let read = |_, answer: &Answer| reply::lease(&answer.entry).map(Ok);
+        let results = self
+            .ask(
+                (Purpose::Looks, None),
+                &LEASES,
+                tasks,
+                reply::read_request,
+                read,
+            )
+            .await;
+        let lease = |result: Result<(i64, Option<Duration>)>| result.map(|(_, lease)| lease);
+        results.into_iter().map(lease).collect()
     }
 
     /// Tries everything that the lock will do, on keys of its own that end within a second.

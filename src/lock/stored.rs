@@ -53,6 +53,13 @@ impl Stored {
         (new, answer)
     }
 
+    /// How long its lease lasts, as far as it ends by itself.
+    pub(crate) fn lease(self, now_ms: i64) -> Option<Duration> {
+        let mut stored = self.at(now_ms);
+        let state = stored.parsed_state();
+        stored.remaining(state.as_ref(), now_ms)
+    }
+
     pub(crate) fn parsed_state(&self) -> Option<State> {
         self.state.as_ref()?.text.parse().ok()
     }

@@ -254,6 +254,7 @@ impl Engine {
             let text = "the scheduler was stopped while it started";
             return Err(Error::new(ErrorKind::WrongState, text));
         }
+        this.steering.started(this.settings.clock.now());
         this.announce(&Event::SchedulerStarted {
             instance: this.settings.instance.clone(),
             tasks: this.registry.len(),

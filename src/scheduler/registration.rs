@@ -1,5 +1,6 @@
 //! From a task to entries of the registry, and what is wrong with it.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -15,8 +16,16 @@ use crate::store::{AnyKind, Owner, StoredTask};
 use crate::task::Task;
 
 impl Engine {
-    pub(crate) fn register(self: &Arc<Self>, task: Arc<dyn Task>) -> Result<()> {
-        let entries = self.read(task)?;
+    /// Adds a task of code, which was registered there.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        task: Arc<dyn Task>,
+        source: Option<&'static Location<'static>>,
+    ) -> Result<()> {
+        let mut entries = self.read(task)?;
+        for entry in &mut entries {
+            entry.source = source;
+        }
         // Code owns its names: one defined at run time gives way.
         if let Some(entry) = entries.first() {
             let of_store = |entry: &Entry| entry.kind.is_some();
@@ -112,7 +121,7 @@ impl Engine {
         match name.and_then(|name| self.registry.kind(name.as_str())) {
             Some(None) => self.put(entries),
             // One of the store gives way.
-            _ => self.register(task),
+            _ => self.register(task, None),
         }
     }
 

@@ -3,6 +3,7 @@
 mod registered;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -60,6 +61,9 @@ pub(crate) struct Entry {
     pub(crate) kind: Option<Arc<str>>,
     /// Its kind is not known here, so that others have to run it.
     pub(crate) lacks_kind: bool,
+    /// Where in the code it was registered, if that is known.
+    #[cfg_attr(not(any(feature = "admin", feature = "cli")), allow(dead_code))]
+    pub(crate) source: Option<&'static Location<'static>>,
     pub(crate) task: Arc<dyn Task>,
     /// It was taken out, or another entry has its place.
     is_retired: AtomicBool,
@@ -111,6 +115,7 @@ impl Entry {
             spread: spread + turn,
             kind: None,
             lacks_kind: false,
+            source: None,
             task: task.clone(),
             is_retired: AtomicBool::new(false),
             place: AtomicUsize::new(usize::MAX),

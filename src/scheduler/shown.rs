@@ -1,5 +1,6 @@
 //! What a scheduler shows of itself and its tasks to people, beside what it tells its fleet.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::scheduler::steering::own_record;
 use crate::scheduler::{SchedulerHandle, SchedulerState};
+use crate::text::contained_line;
 
 impl SchedulerHandle {
     /// What people look at, read through this scheduler's stores.
@@ -48,6 +50,20 @@ impl Local for Shown {
     }
 }
 
+/// `src/jobs/invoices.rs:42`; of a path from the root its end is enough.
+fn place(source: &Location<'_>) -> String {
+    let file = source.file();
+    let path = std::path::Path::new(file);
+    let names: Vec<&str> = path.iter().filter_map(|name| name.to_str()).collect();
+    let from = if path.is_absolute() {
+        names.len().saturating_sub(3)
+    } else {
+        0
+    };
+    let shown = names.get(from..).unwrap_or_default().join("/");
+    format!("{}:{}", contained_line(&shown, 200), source.line())
+}
+
 fn facts(entry: &Entry) -> Facts {
     let next_fire = entry.slot().next_fire;
     Facts {
@@ -64,7 +80,7 @@ fn facts(entry: &Entry) -> Facts {
             .iter()
             .map(|tag| (*tag).to_owned())
             .collect(),
-        source: None,
+        source: entry.source.map(place),
         is_enabled: true,
         version: None,
         next_fire,

@@ -12,6 +12,7 @@
 
 mod acting;
 mod catch_up;
+mod chronicle;
 mod following;
 mod manual;
 mod outage;
@@ -21,7 +22,7 @@ mod taking;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -52,6 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Steering {
     pub(crate) store: Option<Arc<dyn FleetStore>>,
+    /// When the scheduler was started.
+    started: OnceLock<DateTime<Utc>>,
     // Held to look or to put a new one in.
     rules: RwLock<Arc<Rules>>,
     /// Whether there are any, so that firings need not look.
@@ -84,6 +87,7 @@ impl Steering {
     pub(crate) fn new(store: Option<Arc<dyn FleetStore>>) -> Self {
         Self {
             store,
+            started: OnceLock::new(),
             rules: RwLock::default(),
             has_rules: AtomicBool::new(false),
             is_drained: AtomicBool::new(false),
@@ -96,6 +100,11 @@ impl Steering {
             ended: CancellationToken::new(),
             loops: TaskTracker::new(),
         }
+    }
+
+    /// When the scheduler was started: `now` if this is the first to ask.
+    pub(crate) fn started(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        *self.started.get_or_init(|| now)
     }
 
     /// Whether this instance is to take no new firings until it is asked to.

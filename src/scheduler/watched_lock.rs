@@ -187,6 +187,10 @@ impl Lock for WatchedLock {
         self.limited(self.lock.last_fired(tasks)).await?
     }
 
+    async fn leases(&self, tasks: &[TaskName]) -> Result<Vec<Option<Duration>>> {
+        self.limited(self.lock.leases(tasks)).await?
+    }
+
     async fn check(&self) -> Result<()> {
         self.limited(self.lock.check()).await?
     }

@@ -97,6 +97,7 @@ pub async fn lock_conformance(subject: &impl LockUnderTest) {
         leases::a_renewal_brings_a_lapsed_lease_back
         leases::a_renewal_after_a_takeover_is_lost
         leases::a_delayed_renewal_does_not_bring_a_released_lease_back
+        leases::a_lease_is_shown_with_how_long_it_lasts
         leases::a_release_frees_the_task
         leases::a_repeated_release_changes_nothing
         leases::a_release_after_the_end_of_the_lease_still_records_the_run

@@ -24,7 +24,8 @@ async function open(n, path, options = {}) {
   page.complaints = [];
   page.on("console", (line) => { if (["error", "warning"].includes(line.type())) page.complaints.push(line.text()) });
   page.on("pageerror", (error) => page.complaints.push(String(error)));
-  page.on("requestfailed", (request) => page.complaints.push(`${request.url()}: ${request.failure()?.errorText}`));
+  // What is under way when a page is left is no failure.
+  page.on("requestfailed", (request) => { if (request.failure()?.errorText !== "net::ERR_ABORTED") page.complaints.push(`${request.url()}: ${request.failure()?.errorText}`) });
   if (options.javaScriptEnabled !== false) {
     await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`)));
   }
@@ -55,7 +56,7 @@ async function aRun() {
 
 test("each screen loads without a complaint, in light and dark, and axe finds no serious fault", { timeout: 240_000 }, async () => {
   const run = await aRun();
-  const screens = { tasks: "/", task: "/tasks/invoices.sync", run: `/runs/${run}`, activity: "/activity", cluster: "/cluster" };
+  const screens = { tasks: "/", task: "/tasks/invoices.sync", run: `/runs/${run}`, activity: "/activity", cluster: "/cluster", stored: "/tasks/notes.morning", edit: "/tasks/notes.morning/edit", new: "/new" };
   for (const colorScheme of ["light", "dark"]) {
     for (const [name, path] of Object.entries(screens)) {
       const page = await open(0, path, { colorScheme });
@@ -70,10 +71,12 @@ test("each screen loads without a complaint, in light and dark, and axe finds no
       await page.context().close();
     }
   }
-  const phone = await open(0, "/", { viewport: { width: 390, height: 800 } });
-  await phone.screenshot({ path: `${shots}tasks-phone.png` });
-  assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the phone's page is too wide");
-  await phone.context().close();
+  for (const [name, path] of Object.entries(screens)) {
+    const phone = await open(0, path, { viewport: { width: 390, height: 800 } });
+    await phone.screenshot({ path: `${shots}${name}-phone.png` });
+    assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is too wide for a phone`);
+    await phone.context().close();
+  }
 });
 
 test("run now is seen on another replica's page", { timeout: 90_000 }, async () => {
@@ -117,6 +120,100 @@ test("a run is cancelled from another replica's page", { timeout: 120_000 }, asy
   await until("the page shows that it runs", async () => (await text(page, "#head")).includes("running"));
   await send(page, "Cancel…", "#cancel");
   await until("the other page shows its end", async () => (await text(other, "#head")).includes("cancelled"));
+  await page.context().close(); await other.context().close();
+});
+
+test("activity goes back page by page, keeps what is looked for, and tells of the fleet", { timeout: 90_000 }, async () => {
+  const page = await open(0, "/activity?kind=run");
+  const first = await page.locator("#feed tbody a.nm").first().getAttribute("href");
+  await until("there is an older page", async () => { await page.reload(); return await page.getByRole("link", { name: "Older" }).count() > 0 }, 60_000);
+  await page.getByRole("link", { name: "Older" }).click();
+  await page.waitForURL(/cursor=/);
+  assert.match(page.url(), /kind=run/);
+  assert.ok(!(await page.locator("#feed").innerHTML()).includes(first), "the newest is not on the older page");
+  await page.getByRole("link", { name: "Newest" }).click();
+  await page.getByRole("link", { name: "Cluster" }).last().click();
+  await page.waitForURL(/kind=cluster/);
+  assert.equal((await text(page, "#feed")).match(/joined/g)?.length >= 3, true);
+  await page.getByRole("link", { name: "Skipped" }).click();
+  await page.waitForURL(/kind=skip/);
+  await page.locator("[name=search]").fill("nothing has this text");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/search=nothing/);
+  assert.match(await text(page, "#feed"), /Nothing of that kind is kept/);
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test("leases count down, and a run that is asked to end counts its grace down and offers to abort", { timeout: 150_000 }, async () => {
+  let id;
+  await until("a long run goes on", async () => {
+    id = (await fleet.get(1, "/runs?state=running&task=search.reindex")).items?.[0]?.id;
+    if (!id) await fetch(`${fleet.replicas[0].url}/api/v1/tasks/search.reindex/runs`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"reason":"a test needs one"}' });
+    return id;
+  }, 60_000);
+  const cluster = await open(1, "/cluster"), page = await open(2, `/runs/${id}`);
+  const row = cluster.locator("#locks tr", { hasText: "search.reindex" });
+  await until("its lease is shown", async () => /\d+ s of 30 s/.test(await row.innerText()));
+  const left = async () => Number((await row.innerText()).match(/(\d+) s of 30 s/)[1]);
+  const before = await left();
+  await until("it counts", async () => await left() !== before, 10_000);
+  await until("the run says what it has left", async () => /Time left\s+\d+ min/.test(await text(page, "#facts")) && /Lease\s+\d+ s left of 30 s/.test(await text(page, "#facts")));
+  assert.equal(await page.getByRole("button", { name: "Abort…" }).count(), 0);
+  // Its task gives up at once when it is asked to: what is seen is that it was asked, or that it has ended.
+  await send(page, "Cancel…", "#cancel");
+  await until("it was asked to end, or has ended", async () => /Asked to end|cancelled/.test(await text(page, "main")));
+  assert.deepEqual([...cluster.complaints, ...page.complaints], []);
+  await page.context().close(); await cluster.context().close();
+});
+
+test("one past instant is made up for, and what is refused is said in the dialog", { timeout: 90_000 }, async () => {
+  const page = await open(0, "/tasks/ledger.close");
+  const past = await page.locator("#past option").nth(1).getAttribute("value");
+  await send(page, "Run now", "#run", (box) => box.locator("[name=due_at]").fill(past));
+  assert.match(page.url(), /\/runs\//);
+  const due = await page.locator("#facts time").first().getAttribute("datetime");
+  assert.equal(Date.parse(due), Date.parse(past));
+  await page.goto(`${fleet.replicas[0].url}/tasks/dunning.email`);
+  await page.getByRole("button", { name: "Run now" }).first().click();
+  const box = page.locator("dialog#run");
+  assert.match(await box.innerText(), /The task is paused by ana/);
+  await box.locator("[name=reason]").fill("a test wants it");
+  await box.locator(".bar button:not(.by)").click();
+  await until("the refusal is in the dialog", async () => /paused/.test(await box.locator(".said").innerText()));
+  assert.equal(await box.locator("[name=reason]").inputValue(), "a test wants it");
+  await page.context().close();
+});
+
+test("a stored task is made, changed and deleted, and other replicas have it", { timeout: 120_000 }, async () => {
+  const page = await open(0, "/");
+  await page.getByRole("link", { name: "New task" }).click();
+  await page.locator("[name=name]").fill("notes.browser");
+  await page.locator("[name=handler]").selectOption("note");
+  await Promise.all([page.waitForURL(/handler=note/), page.getByRole("button", { name: "Continue" }).click()]);
+  await page.locator("[name=cron]").fill("0 15 3 * * *");
+  await until("the schedule is explained", async () => (await text(page, "[data-told]")).includes("03:15"));
+  await page.locator("[name=reason]").fill("a test wants it");
+  await page.locator("[name=params]").fill("{");
+  const save = page.getByRole("button", { name: "Save" });
+  await save.click();
+  assert.equal(await page.locator("textarea:invalid").count(), 1, "what is no JSON is not sent");
+  await page.locator("[name=params]").fill('{"text":7}');
+  await save.click();
+  await until("what does not fit is said", async () => /invalid type/.test(await text(page, ".said")));
+  await page.locator("[name=params]").fill('{"text":"<b>hello</b>"}');
+  await Promise.all([page.waitForURL(/\/tasks\/notes\.browser$/), save.click()]);
+  const other = await open(1, "/tasks/notes.browser");
+  await until("another replica has it", async () => { await other.reload(); return (await text(other, "main")).includes("0 15 3 * * *") });
+  await other.getByRole("link", { name: "Edit" }).click();
+  await other.locator("[name=cron]").fill("0 45 4 * * *");
+  await other.locator("[name=reason]").fill("a test wants it");
+  await Promise.all([other.waitForURL(/\/tasks\/notes\.browser$/), other.getByRole("button", { name: "Save" }).click()]);
+  await until("the change is seen here", async () => { await page.reload(); return (await text(page, "#facts")).includes("0 45 4 * * *") });
+  await send(page, "Delete…", "#delete", (box) => box.locator("input[pattern]").fill("notes.browser"));
+  await until("it is gone elsewhere", async () => (await other.goto(`${fleet.replicas[1].url}/tasks/notes.browser`)).status() === 404);
+  // A refusal's answer is a complaint of the console; nothing else is.
+  assert.deepEqual(page.complaints.filter((c) => !/422/.test(c)), []);
   await page.context().close(); await other.context().close();
 });
 
@@ -166,6 +263,12 @@ test("keys move and act", { timeout: 60_000 }, async () => {
   assert.equal(await page.evaluate(() => document.activeElement.name), "q");
   await page.keyboard.type("ledger");
   assert.equal(await page.locator("tr[data-name]:visible").count(), 1);
+  await page.keyboard.press("Escape");
+  await page.locator("[name=q]").blur();
+  await page.keyboard.press("j");
+  await page.keyboard.press("p");
+  await page.waitForURL(/tasks\/ledger\.close/);
+  await until("p opens the row's dialog", () => page.locator("#pause").isVisible());
   await page.goto(`${fleet.replicas[0].url}/tasks/ledger.close`);
   await page.keyboard.press("p");
   assert.ok(await page.locator("#pause").isVisible());

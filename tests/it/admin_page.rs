@@ -1,5 +1,9 @@
 //! The page as it is rendered: what strangers write shows as text, and what is sent stays small.
 
+mod activity;
+mod runs;
+mod stored;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -132,8 +136,8 @@ fn harmless(path: &str, page: &str) {
     let turns = ['\u{202e}', '\u{2066}', '\u{200f}'];
     assert!(!page.contains(turns), "{path}: marks of direction");
     let known: BTreeSet<&str> = "action aria-current aria-hidden aria-label aria-labelledby autocomplete autofocus \
-        charset checked class content d data-abs data-follow data-key data-live data-name data-now data-poll data-preview data-read \
-        data-rel data-zone datetime defer form formaction height hidden href html id lang max maxlength method min name \
+        charset checked class content d data-abs data-follow data-ask data-json data-key data-live data-name data-now data-poll data-preview data-read \
+        data-rel data-row data-told data-zone datetime defer form formaction height hidden href html id lang list max maxlength method min name \
         pattern placeholder popover popovertarget popovertargetaction r rel required role rows rx selected spellcheck src step \
         tabindex title type value viewBox width x x1 x2 y y1 y2"
         .split_whitespace()
@@ -207,17 +211,19 @@ async fn whatever_strangers_write_shows_as_text_on_every_screen() {
     };
     page.history.write(&[write]).await.unwrap();
     let escaped = "&lt;script&gt;alert(1)";
-    let asked = "?q=%3Cscript%3E%22&health=%22x&tag=%3Cb%3E&kind=%22%3E&search=%3Cscript%3E%22%E2%80%AE%1b&at=%22%3E&outcome=%22&before=%22";
+    let asked = "?q=%3Cscript%3E%22&health=%22x&tag=%3Cb%3E&kind=%22%3E&search=%3Cscript%3E%22%E2%80%AE%1b&at=%22%3E&outcome=%22&before=%22&cursor=%22~%3Cscript%3E~~&task=%22%3E";
     for path in [
         "/",
         "/tasks/t",
         &format!("/runs/{}", run.run_id),
         "/activity",
+        "/activity?kind=skip",
         "/cluster",
     ] {
         let body = page.screen(path).await;
         assert!(body.contains(escaped), "{path} does not show it");
-        page.screen(&format!("{path}{asked}")).await;
+        let and = asked.replace('?', if path.contains('?') { "&" } else { "?" });
+        page.screen(&format!("{path}{and}")).await;
     }
     for path in [
         "/tasks/%3Cscript%3E%22%E2%80%AE",

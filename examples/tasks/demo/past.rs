@@ -103,31 +103,26 @@ pub(super) async fn write(history: &dyn History, like: &RunFacts) -> tasklock::R
         return Ok(());
     }
     let now = Utc::now().trunc_subsecs(0);
-    for Past {
-        task,
-        ago,
-        step,
-        count,
-        ms,
-        fails,
-        down,
-    } in all(now)
-    {
-        let task: TaskName = task.parse()?;
-        let writes: Vec<HistoryWrite> = (0..count)
-            .rev()
-            .filter_map(|n| {
-                let due = now - ago - step * n;
-                let wave = u64::from(n.unsigned_abs()) * 7_919 % 100;
-                let took = Duration::from_millis(ms / 2 + ms * wave / 100);
-                let has_failed = n < down || fails > 0 && n % fails == fails / 2;
-                record(like, (&task, due, took), has_failed)
-            })
-            .map(|run| HistoryWrite::Run(Box::new(run)))
-            .collect();
-        history.write(&writes).await?;
+    for past in all(now) {
+        history.write(&past.runs(now, like)?).await?;
     }
     Ok(())
+}
+
+impl Past {
+    /// Its runs, oldest first.
+    fn runs(&self, now: DateTime<Utc>, like: &RunFacts) -> tasklock::Result<Vec<HistoryWrite>> {
+        let task: TaskName = self.task.parse()?;
+        let run = |n: i32| {
+            let due = now - self.ago - self.step * n;
+            let wave = u64::from(n.unsigned_abs()) * 7_919 % 100;
+            let took = Duration::from_millis(self.ms / 2 + self.ms * wave / 100);
+            let has_failed = n < self.down || self.fails > 0 && n % self.fails == self.fails / 2;
+            record(like, (&task, due, took), has_failed)
+        };
+        let runs = (0..self.count).rev().filter_map(run);
+        Ok(runs.map(|run| HistoryWrite::Run(Box::new(run))).collect())
+    }
 }
 
 /// A run like another one, of that task and time.

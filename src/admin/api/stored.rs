@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::admin::api::tasks::{no_task, page_of};
-use crate::admin::api::wish::{LINE, ReasonBody};
+use crate::admin::api::wish::{LINE, ReasonBody, parsed};
 use crate::admin::call::Call;
 use crate::admin::problem::Problem;
 use crate::admin::reply::{Answer, Reply};
@@ -31,13 +31,16 @@ pub(super) struct TaskBody {
     /// What the handler is given.
     params: Option<Value>,
     /// How it behaves, as settings that differ from the defaults.
-    policy: Option<Map<String, Value>>,
+    #[schemars(with = "Option<Map<String, Value>>")]
+    policy: Option<Value>,
     /// Who answers for it. Default: who saves it.
     owner: Option<String>,
     /// What it is for.
     description: Option<String>,
     /// Whether it fires. Default: yes.
     enabled: Option<bool>,
+    /// The version that was seen, where `If-Match` cannot be sent.
+    version: Option<u64>,
     /// Why, for the audit trail. Default: that it was asked for here.
     #[schemars(length(min = 1, max = 500), regex(pattern = LINE))]
     reason: Option<String>,
@@ -119,11 +122,15 @@ pub(super) async fn save(call: Call) -> Answer {
             Problem::new("malformed-request", e.to_string()).at("/timeout_s", e.to_string(), None)
         })?);
     }
-    if let Some(params) = body.params {
+    if let Some(params) = parsed(&call, "/params", body.params)? {
         task = task.parameters(params);
     }
-    if let Some(policy) = body.policy {
-        let policy = serde_json::from_value(Value::Object(policy));
+    if let Some(policy) = parsed(&call, "/policy", body.policy)? {
+        if !policy.is_object() {
+            let text = "`policy` is no JSON object of settings";
+            return Err(Problem::new("malformed-request", text).at("/policy", text, None));
+        }
+        let policy = serde_json::from_value(policy);
         task = task.policy(policy.map_err(|e| {
             Problem::new("malformed-request", e.to_string()).at("/policy", e.to_string(), None)
         })?);
@@ -131,7 +138,8 @@ pub(super) async fn save(call: Call) -> Answer {
     task = task.owner(body.owner.as_deref().unwrap_or(by.actor()));
     task = task.description(body.description.unwrap_or_default());
     let there = store.get(&name).await?;
-    task.version = match wished(&call, &name).await? {
+    let seen = wished(&call, &name).await?;
+    task.version = match seen.or(body.version.map(Version::new)) {
         Some(version) => version,
         None => there.as_ref().map(|task| task.version).unwrap_or_default(),
     };

@@ -11,6 +11,14 @@ function relative(at) {
   return s < 0 ? `${Math.round(n)} ${unit} ago` : `in ${Math.round(n)} ${unit}`;
 }
 
+// What is counted down or up, in whole seconds.
+function span(s) {
+  s = Math.max(0, Math.floor(s));
+  const two = (big, name, small, other) => { const rest = Math.floor(s % big / small); return `${Math.floor(s / big)} ${name}${rest ? ` ${rest} ${other}` : ""}` };
+  return s < 60 ? `${s} s` : s < 600 ? two(60, "min", 1, "s") : s < 3600 ? `${Math.floor(s / 60)} min` : s < 86400 ? two(3600, "h", 60, "min") : s < 864000 ? two(86400, "d", 3600, "h") : `${Math.floor(s / 86400)} d`;
+}
+const counted = { "": relative, next: (at) => at <= now() ? "now" : relative(at), left: (at) => span((at - now()) / 1e3), for: (at) => span((now() - at) / 1e3) };
+
 // Zones: UTC, the reader's, the task's.
 const zones = ["UTC", Intl.DateTimeFormat().resolvedOptions().timeZone, body.dataset.zone].filter((z, i, l) => z && l.indexOf(z) === i);
 let zone = "UTC";
@@ -21,8 +29,8 @@ const absolute = (e) => new Intl.DateTimeFormat("en-GB", { ...kinds[e.dataset.ab
 
 function paint(where = document) {
   for (const e of all("time[data-rel]", where)) {
-    const at = Date.parse(e.dateTime);
-    e.textContent = e.dataset.rel && at <= now() ? "now" : relative(at);
+    const text = counted[e.dataset.rel](Date.parse(e.dateTime));
+    if (e.textContent !== text) e.textContent = text;
   }
   for (const e of all("time[data-abs]", where)) e.textContent = absolute(e);
 }
@@ -110,13 +118,40 @@ function open() {
 }
 open();
 addEventListener("hashchange", open);
-document.addEventListener("submit", (e) => setTimeout(() => all("button", e.target).forEach((b) => { b.disabled = true })));
-addEventListener("pageshow", () => all("form button").forEach((b) => { b.disabled = false }));
+const lock = (form, how) => all("button", form).forEach((b) => { b.disabled = how });
+document.addEventListener("submit", async (e) => {
+  const form = e.target;
+  if (!form.matches("dialog form, [data-ask]")) return setTimeout(lock, 0, form, true);
+  // What is refused is said where it was asked for, and what was typed stays.
+  e.preventDefault();
+  const data = new URLSearchParams(new FormData(form));
+  lock(form, true);
+  let said = "Nobody answers: try again.";
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: data, headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.ok || answer.redirected) { form.reset(); return location.assign(answer.url) }
+    said = page.getElementById("detail")?.textContent || `${answer.status}`;
+  } catch { /* said above */ }
+  let note = form.querySelector(".said");
+  if (!note) form.prepend(note = Object.assign(document.createElement("p"), { className: "note bad said", role: "alert" }));
+  note.textContent = said;
+  note.scrollIntoView({ block: "nearest" });
+  lock(form, false);
+});
+addEventListener("pageshow", () => all("form").forEach((form) => lock(form, false)));
+
+// JSON is looked at as one types it.
+for (const field of all("[data-json]")) field.oninput = () => {
+  let wrong = "";
+  try { if (field.value.trim()) JSON.parse(field.value) } catch (e) { wrong = e.message }
+  field.setCustomValidity(wrong);
+};
 
 // What a schedule means, as one types it.
 for (const field of all("[data-preview]")) {
   let wait;
-  const told = document.getElementById("preview"), zoneField = field.form.timezone;
+  const told = field.form.querySelector("[data-told]"), zoneField = field.form.timezone;
   const ask = async () => {
     if (!field.value) return;
     try {
@@ -147,6 +182,7 @@ document.addEventListener("keydown", (e) => {
     if (next) next.focus();
     return;
   }
-  const wanted = all(`[data-key="${CSS.escape(e.key)}"]`)[0];
+  const key = CSS.escape(e.key), row = document.activeElement.closest("tr");
+  const wanted = row?.querySelector(`[data-row="${key}"]`) || document.querySelector(`[data-key="${key}"]`);
   if (wanted) { e.preventDefault(); wanted.focus(); if (!wanted.matches("input")) wanted.click() }
 });

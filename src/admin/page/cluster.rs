@@ -5,9 +5,13 @@ use maud::{Markup, html};
 use super::forms;
 use super::frame::{Frame, Screen};
 use super::mark::Mark;
-use super::words::{ago, seconds, span};
+use super::words::{ago, held, left, seconds, span};
 use crate::board::{Instance, InstanceState, Lock, Snapshot};
 use crate::control::DriftKind;
+use crate::lock::Severity;
+
+/// A clock that is further from the store's, in seconds, is marked.
+const SKEW: f64 = 0.5;
 
 pub(super) fn cluster(frame: &Frame, snapshot: &Snapshot) -> Markup {
     let (first, rest) = halves(&snapshot.summary.instances.text, "; ");
@@ -30,12 +34,12 @@ pub(super) fn halves<'a>(text: &'a str, cut: &str) -> (&'a str, &'a str) {
 
 fn replicas(frame: &Frame, instances: &[Instance]) -> Markup {
     let dash = || html! { "—" };
-    let ms = |s: Option<f64>| s.map_or_else(dash, |s| html! { (seconds(s)) });
+    let ms = |s: Option<f64>| s.map_or_else(dash, |s| html! { (millis(s)) });
     let drain = |n, instance: &Instance| frame.may.drain.then(|| forms::drain(frame, instance, n));
     html! {
         @if instances.is_empty() { p.mute { "No replica is known: the scheduler has no store for its fleet." } } @else {
             table {
-                thead { tr { th { "State" } th { "Replica" } th.hid { "Version" } th.n { "Running" } th.n.hid { "Tasks" } th.n.hid { "Up" } th.n { "Heard of" } th.n.hid { "Clock" } th.n.hid { "Store" } @if frame.may.drain { th { span.mute { "Do" } } } } }
+                thead { tr { th { "State" } th { "Replica" } th.hid { "Version" } th.n { "Running" } th.n.hid { "Tasks" } th.n.hid { "Up" } th.n { "Heard of" } th.n.hid { "Clock" } th.n.hid { "Store" } @if frame.may.drain { th.n.hid { span.mute { "Do" } } } } }
                 tbody {
                     @for (n, i) in instances.iter().enumerate() {
                         tr {
@@ -46,14 +50,22 @@ fn replicas(frame: &Frame, instances: &[Instance]) -> Markup {
                             td.n.hid { (i.tasks) }
                             td.n.hid { (span(frame.now - i.started_at.0)) }
                             td.n { (ago(i.said_at.0, frame.now)) }
-                            td.n.hid { @match i.clock_skew_s { Some(s) => { @if s < 0.0 { "−" } @else { "+" } (seconds(s.abs())) } None => "—" } }
+                            td.n.hid { @match i.clock_skew_s { Some(s) => span.tx-late[s.abs() > SKEW] { @if s <= -0.001 { "−" } @else if s >= 0.001 { "+" } (millis(s.abs())) } None => "—" } }
                             td.n.hid { (ms(i.store_round_trip_s)) }
-                            @if let Some((button, dialog)) = drain(n, i) { td.n { (button) (dialog) } }
+                            @if let Some((button, dialog)) = drain(n, i) { td.n.hid { (button) (dialog) } }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// What is told in whole milliseconds.
+fn millis(s: f64) -> String {
+    match s < 0.001 {
+        true => "< 1 ms".to_owned(),
+        false => seconds(s),
     }
 }
 
@@ -71,16 +83,19 @@ fn locks(frame: &Frame, locks: &[Lock]) -> Markup {
     html! {
         @if locks.is_empty() { p.mute { "None." } } @else {
             table {
-                thead { tr { th { "Task" } th { "Holder" } th.n.hid { "Fencing token" } th.n.hid { "Lease" } th.n { "Held since" } @if frame.may.unlock { th { span.mute { "Do" } } } } }
+                thead { tr { th { "Task" } th { "Holder" } th.n.hid { "Fencing token" } th.n { "Lease left" } th.n { "Held" } @if frame.may.unlock { th.n.hid { span.mute { "Do" } } } } }
                 tbody {
                     @for (n, lock) in locks.iter().enumerate() {
                         tr {
                             td { a.nm href=(frame.to_run(&lock.run_id)) { (lock.task) } }
                             td { span.mono { (lock.holder) } @if !lock.holder_lives { span.sub.tx-late { "not heard of lately" } } }
                             td.n.mono.hid { (lock.fencing_token) }
-                            td.n.hid { @match lock.ttl_s { Some(s) => { (seconds(s)) ", renewed" } None => "—" } }
-                            td.n { (ago(lock.since.0, frame.now)) }
-                            @if let Some((button, dialog)) = unlock(n, lock) { td.n { (button) (dialog) } }
+                            td.n {
+                                @match lock.lease_ends_at { Some(at) => (left(at.0, frame.now)), None => "—" }
+                                @if let Some(s) = lock.ttl_s { span.mute { " of " (seconds(s)) } }
+                            }
+                            td.n { (held(lock.since.0, frame.now)) }
+                            @if let Some((button, dialog)) = unlock(n, lock) { td.n.hid { (button) (dialog) } }
                         }
                     }
                 }
@@ -118,6 +133,16 @@ fn store(frame: &Frame, snapshot: &Snapshot) -> Markup {
             dt { "State" } dd { (mark.html()) @if let Some(since) = store.down_since { " since " (ago(since.0, frame.now)) } }
             @if let Some(place) = &store.place { dt { "What" } dd.mono { (place) } }
             @if let Some(s) = store.latency_s { dt { "Answers in" } dd { (seconds(s)) } }
+            @for finding in &snapshot.findings {
+                dt { (finding.subject) }
+                dd {
+                    @match finding.severity {
+                        Severity::Ok => (finding.text),
+                        Severity::Warning => (Mark("late", "!", "").saying(&finding.text)),
+                        _ => (Mark("fail", "✕", "").saying(&finding.text)),
+                    }
+                }
+            }
             dt { "tasklock" } dd.mono { (snapshot.summary.version) }
         }
     }

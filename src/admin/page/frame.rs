@@ -23,6 +23,8 @@ pub(super) struct May {
     pub(super) cancel: bool,
     pub(super) drain: bool,
     pub(super) unlock: bool,
+    /// Save and delete tasks that are defined at run time, where there is a store for them.
+    pub(super) dynamic: bool,
 }
 
 /// What every screen is shown in.
@@ -129,8 +131,8 @@ fn help() -> Markup {
         ("/", "filter"),
         ("j k", "next row, row before"),
         ("Enter", "open the row"),
-        ("r", "run now"),
-        ("p", "pause or resume"),
+        ("r", "run the row's task, or this one, now"),
+        ("p", "pause or resume it"),
         ("?", "these keys"),
         ("Esc", "close a dialog"),
     ];

@@ -1,5 +1,8 @@
 //! The screen Run: what happened once.
 
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::forms;
@@ -7,8 +10,8 @@ use super::frame::{Frame, Screen};
 use super::mark::Mark;
 use super::plot::{self, Part, Spent};
 use super::task::trigger;
-use super::words::{ago, count, iso, path_part, seconds};
-use crate::board::{Run, RunState};
+use super::words::{ago, count, iso, left, path_part, seconds};
+use crate::board::{Lock, Policy, Run, RunState};
 use crate::event::Outcome;
 use crate::history::LogTail;
 use crate::text::contained;
@@ -24,6 +27,39 @@ pub(super) struct RunView<'a> {
     pub(super) log: &'a LogTail,
     /// Where its trace is.
     pub(super) trace: Option<String>,
+    /// How its task behaves, if that is known.
+    pub(super) policy: Option<&'a Policy>,
+    /// Its lock, while it has one.
+    pub(super) lock: Option<&'a Lock>,
+    /// Who wants it to end.
+    pub(super) ending: Option<Ending>,
+}
+
+/// That somebody has asked a run to end.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) actor: String,
+    pub(super) reason: String,
+    pub(super) at: DateTime<Utc>,
+    /// How long it was given, if that was said.
+    pub(super) grace: Option<Duration>,
+}
+
+impl RunView<'_> {
+    /// When its time is over.
+    fn times_out_at(&self) -> Option<DateTime<Utc>> {
+        let timeout = Duration::try_from_secs_f64(self.policy?.timeout_s).ok()?;
+        let timeout = TimeDelta::from_std(timeout).ok()?;
+        self.run.started_at.0.checked_add_signed(timeout)
+    }
+
+    /// When it is dropped, as somebody has asked it to end.
+    fn is_dropped_at(&self) -> Option<DateTime<Utc>> {
+        let ending = self.ending.as_ref()?;
+        let policy = || Duration::try_from_secs_f64(self.policy?.cancel_grace_s).ok();
+        let grace = TimeDelta::from_std(ending.grace.or_else(policy)?).ok()?;
+        ending.at.checked_add_signed(grace)
+    }
 }
 
 pub(super) fn run(frame: &Frame, view: &RunView<'_>) -> Markup {
@@ -38,11 +74,13 @@ pub(super) fn run(frame: &Frame, view: &RunView<'_>) -> Markup {
             span.sp {}
             @if frame.may.run { (forms::opens("again", "Run again…", Some("r"), "")) }
             @if frame.may.cancel && is_running {
-                (forms::opens("cancel", "Cancel…", None, "dan"))
-                (forms::opens("abort", "Abort…", None, "dan"))
+                @match view.ending {
+                    None => (forms::opens("cancel", "Cancel…", None, "dan")),
+                    Some(_) => (forms::opens("abort", "Abort…", None, "dan")),
+                }
             }
         }
-        div #said data-live { (said(run)) }
+        div #said data-live { @if is_running { (ends(frame, view)) } (said(run)) }
         section.card #course data-live {
             h2 { "Where the time went" }
             div.scroll tabindex="0" role="region" aria-label="Where the time went" { (plot::course(&parts(frame, run))) }
@@ -63,6 +101,23 @@ pub(super) fn run(frame: &Frame, view: &RunView<'_>) -> Markup {
 /// Where the run's log is, for programs.
 fn logs(run: &Run) -> String {
     format!("/api/v1/runs/{}/logs", path_part(&run.id))
+}
+
+/// That somebody has asked it to end, and how long it may still take.
+fn ends(frame: &Frame, view: &RunView<'_>) -> Markup {
+    let Some(ending) = &view.ending else {
+        return html! {};
+    };
+    html! {
+        p.note.bad {
+            b { "Asked to end" } " by " (ending.actor) " " (ago(ending.at, frame.now)) ": “" (ending.reason) "”. "
+            @match view.is_dropped_at() {
+                Some(at) if at > frame.now => { "It may take " (left(at, frame.now)) " more; Abort drops it at once." }
+                Some(_) => "Its grace is over: it is dropped at its next await. Abort asks once more.",
+                None => "Abort drops it at once.",
+            }
+        }
+    }
 }
 
 /// What the run says of itself.
@@ -148,10 +203,18 @@ fn facts(frame: &Frame, view: &RunView<'_>) -> Markup {
             dt { "Started" } dd { (exact(run.started_at)) span.mute { " (+" (seconds(run.start_delay_s)) ")" } }
             @if let Some(at) = run.ended_at { dt { "Ended" } dd { (exact(at)) } }
             @if let Some(s) = run.duration_s { dt { "Took" } dd { (seconds(s)) } }
+            @if run.state == RunState::Running {
+                @if let Some((at, policy)) = view.times_out_at().zip(view.policy) {
+                    dt { "Time left" } dd { (left(at, frame.now)) span.mute { " of " (seconds(policy.timeout_s)) ", its timeout" } }
+                }
+                @if let Some(at) = view.lock.and_then(|lock| lock.lease_ends_at) {
+                    dt { "Lease" } dd { (left(at.0, frame.now)) " left" @if let Some(ttl) = view.lock.and_then(|lock| lock.ttl_s) { span.mute { " of " (seconds(ttl)) ", renewed" } } }
+                }
+            }
             dt { "Trigger" } dd { (trigger(run)) @if let Some(reason) = &run.trigger.reason { span.sub { "“" (reason) "”" } } }
             dt { "Replica" } dd.mono { (run.instance) }
             @if let Some(part) = run.shard { dt { "Part" } dd { (part.index.saturating_add(1)) " of " (part.count) } }
-            dt { "Attempts" } dd { (run.attempts.len()) }
+            dt { "Attempts" } dd { (run.attempts.last().map_or(0, |attempt| attempt.n)) @if let Some(policy) = view.policy { " of " (policy.max_attempts) } }
             dt { "Fencing token" } dd.mono { (run.lock.fencing_token) }
             @if let Some(error) = &run.error {
                 dt { "Error" } dd { span.tx-fail { (error.message) } @for cause in &error.chain { span.sub { "caused by: " (cause) } } }

@@ -1,16 +1,18 @@
 //! From a request to a screen: what is read for it, beside what everybody looks at.
 
+use std::time::Duration;
+
 use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, DurationRound, Utc};
 use maud::html;
 
-use super::activity::{self, Activity};
+use super::activity;
 use super::cluster;
 use super::frame::Frame;
 use super::plot::{self, Bin};
-use super::run::{self, RunView};
+use super::run::{self, Ending, RunView};
 use super::task::{self, TaskView};
 use super::tasks::{self, Filter, Tasks};
 use super::visit::Visit;
@@ -18,10 +20,11 @@ use crate::admin::access::Visitor;
 use crate::admin::door::{self, Arrival};
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::board::{Event, Health, Run, Snapshot, Timeline, Why, timeline};
+use crate::board::{EventKind, Health, Run, Snapshot, Timeline, Why, Wish, timeline};
+use crate::control::AuditEntry;
 use crate::event::Outcome;
-use crate::history::{LogTail, RunPage, RunQuery};
-use crate::task::RunId;
+use crate::history::{History, LogTail, RunPage, RunQuery, RunRecord};
+use crate::task::{RunId, TaskName};
 use crate::text::contained_line;
 
 /// So many fire times to come are told.
@@ -29,7 +32,12 @@ const FIRES: usize = 10;
 /// So many runs are on one page.
 const RUNS: usize = 20;
 /// So many events.
-const EVENTS: usize = 100;
+const EVENTS: usize = 50;
+/// So often a run that has begun just now is looked for, and so long in between.
+const LOOKS: usize = 15;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// So many acts are looked through for one that ends a run.
+const LOOKED_BACK: usize = 200;
 /// What is looked for has so many bytes at the most.
 const LONGEST_FILTER: usize = 128;
 
@@ -104,13 +112,7 @@ pub(super) async fn task(Path(name): Path<String>, visit: Visit) -> Response {
     }
     let snapshot = visit.snapshot.clone();
     let Some(entry) = snapshot.entry(&name) else {
-        let shown = contained_line(&name, 128);
-        let similar = snapshot.similar(&name);
-        let text = match similar.first() {
-            Some(other) => format!("no task {shown:?} is known; did you mean {other:?}?"),
-            None => format!("no task {shown:?} is known"),
-        };
-        return door::problem(Problem::new("task-not-found", text));
+        return door::problem(no_task(&snapshot, &name));
     };
     let outcome = visit.asked("outcome").and_then(Outcome::from_word);
     let before = visit
@@ -134,6 +136,10 @@ pub(super) async fn task(Path(name): Path<String>, visit: Visit) -> Response {
     let view = TaskView {
         task: &entry.task,
         fires: entry.fires((snapshot.at, until), FIRES, &snapshot.rules),
+        past: entry
+            .plan
+            .as_ref()
+            .map_or_else(Vec::new, |plan| plan.past(snapshot.at, FIRES)),
         is_lost: last.is_none(),
         last: last.as_ref().map(shown).unwrap_or_default(),
         runs: shown(&runs),
@@ -145,11 +151,21 @@ pub(super) async fn task(Path(name): Path<String>, visit: Visit) -> Response {
     visit.show(task::task(&visit.frame, &view))
 }
 
+/// That there is no such task, and which may be meant.
+pub(super) fn no_task(snapshot: &Snapshot, name: &str) -> Problem {
+    let shown = contained_line(name, 128);
+    let text = match snapshot.similar(name).first() {
+        Some(other) => format!("no task {shown:?} is known; did you mean {other:?}?"),
+        None => format!("no task {shown:?} is known"),
+    };
+    Problem::new("task-not-found", text)
+}
+
 /// The last runs of a task, and those that are asked for; `None` if there is no history, or it does not
 /// answer.
 async fn runs_of(
     visit: &Visit,
-    task: &crate::task::TaskName,
+    task: &TaskName,
     outcome: Option<Outcome>,
     before: Option<RunId>,
 ) -> Option<(RunPage, RunPage)> {
@@ -202,7 +218,7 @@ pub(super) async fn run(Path(id): Path<String>, visit: Visit) -> Response {
         return door::problem(Problem::new("no-history", text));
     };
     let found = match id.parse::<RunId>() {
-        Ok(id) => match history.run(id).await {
+        Ok(id) => match begun(&*history, id, visit.snapshot.at).await {
             Ok(found) => found,
             Err(error) => return door::problem(error.into()),
         },
@@ -215,12 +231,57 @@ pub(super) async fn run(Path(id): Path<String>, visit: Visit) -> Response {
     };
     let log = history.log(found.run_id, 0).await;
     let log = log.unwrap_or_else(|_| LogTail::default());
+    let snapshot = &visit.snapshot;
+    let run_id = found.run_id.to_string();
+    let policy = snapshot.entry(found.task.as_str());
     let view = RunView {
         run: &Run::of(&found),
         log: &log,
         trace: trace(&visit.state, found.trace_id.as_deref()),
+        policy: policy.and_then(|entry| entry.task.policy.as_ref()),
+        lock: snapshot.locks.iter().find(|lock| lock.run_id == run_id),
+        ending: ending(&visit, &found).await,
     };
     visit.show(run::run(&visit.frame, &view))
+}
+
+/// A run; of one that has begun just now, its record is waited for: it is written a moment later.
+async fn begun(
+    history: &dyn History,
+    id: RunId,
+    now: DateTime<Utc>,
+) -> crate::error::Result<Option<RunRecord>> {
+    let first = history.run(id).await?;
+    let near = chrono::TimeDelta::seconds(10);
+    let is_new = (RunId::first_at(now - near)..RunId::first_at(now + near)).contains(&id);
+    if first.is_some() || !is_new {
+        return Ok(first);
+    }
+    for _ in 0..LOOKS {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        if let Some(run) = history.run(id).await? {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
+/// Who has asked a run that goes on to end, as far back as it is worth looking.
+async fn ending(visit: &Visit, run: &RunRecord) -> Option<Ending> {
+    let control = visit.state.handle.control().filter(|_| run.is_running())?;
+    let entries = control.audit(None, LOOKED_BACK).await.ok()?;
+    let asked = |entry: &AuditEntry| {
+        let grace = entry.cancels(run.run_id)?;
+        let (actor, reason) = (entry.by.actor().to_owned(), entry.by.reason().to_owned());
+        let at = entry.at;
+        Some(Ending {
+            actor,
+            reason,
+            at,
+            grace,
+        })
+    };
+    entries.iter().find_map(asked)
 }
 
 /// Where a trace is: an address of the service's own setting, with an id that is one.
@@ -246,7 +307,7 @@ pub(in crate::admin) fn problem(
     let frame = Frame::of(state, visitor, &arrival.base, None);
     let main = html! {
         h1 { (problem.title()) }
-        p { (problem.detail()) }
+        p #detail { (problem.detail()) }
         p.mute { code { (problem.code()) } ", request " code { (arrival.request_id) } }
         p { a href=(frame.to("/")) { "To the tasks" } }
     };
@@ -260,45 +321,37 @@ pub(super) async fn activity(visit: Visit) -> Response {
         return known;
     }
     let chosen = visit.asked("kind").unwrap_or_default();
-    let chosen = activity::CHIPS
-        .iter()
-        .map(|(kind, _)| *kind)
-        .find(|kind| *kind == chosen);
-    let chosen = chosen.unwrap_or_default();
-    let mut events = Vec::new();
-    if chosen != "action"
-        && let Some(history) = visit.state.handle.history()
-    {
-        match history.runs(&RunQuery::all().limit(EVENTS)).await {
-            Ok(page) => events.extend(page.runs.iter().map(Event::of_run)),
-            Err(error) => return door::problem(error.into()),
-        }
-    }
-    if ["", "action"].contains(&chosen)
-        && let Some(control) = visit.state.handle.control()
-    {
-        match control.audit(None, EVENTS).await {
-            Ok(entries) => events.extend(entries.iter().map(Event::of_action)),
-            Err(error) => return door::problem(error.into()),
-        }
-    }
-    if chosen == "failure" {
-        events.retain(|e| {
-            e.outcome
-                .is_some_and(|o| !matches!(o, Outcome::Success | Outcome::Cancelled))
-        });
-    }
+    let mut chips = activity::CHIPS.iter().map(|(kind, _)| *kind);
+    let chosen = chips.find(|kind| *kind == chosen).unwrap_or_default();
+    let from = visit.asked("cursor").and_then(|from| from.parse().ok());
     let q = contained_line(visit.asked("search").unwrap_or_default(), LONGEST_FILTER);
-    let wanted = q.to_lowercase();
-    let texts = |e: &Event| format!("{} {:?} {:?} {:?}", e.text, e.run_id, e.actor, e.reason);
-    events.retain(|event| wanted.is_empty() || texts(event).to_lowercase().contains(&wanted));
-    events.sort_by_key(|event| std::cmp::Reverse(event.at));
-    events.truncate(EVENTS);
-    let view = Activity {
-        events,
+    let task: Option<TaskName> = visit.asked("task").and_then(|task| task.parse().ok());
+    let wish = Wish {
+        kind: match chosen {
+            "run" | "failure" => Some(EventKind::Run),
+            "action" => Some(EventKind::Action),
+            "skip" => Some(EventKind::Skip),
+            "cluster" => Some(EventKind::Cluster),
+            _ => None,
+        },
+        only_failed: chosen == "failure",
+        text: Some(q.clone()).filter(|q| !q.is_empty()),
+        task: task.clone(),
+        limit: EVENTS,
+        ..Wish::default()
+    };
+    let page = visit.state.board.activity(wish, from.unwrap_or_default());
+    let page = match page.await {
+        Ok(page) => page,
+        Err(error) => return door::problem(error.into()),
+    };
+    let view = activity::View {
+        events: page.events,
         chosen,
         q,
-        next: None,
+        task: task.map(|task| task.to_string()),
+        next: page.next.map(|next| next.to_string()),
+        is_older: from.is_some(),
     };
     visit.show(activity::activity(&visit.frame, &view))
 }

@@ -11,6 +11,7 @@ use super::tasks::pause_words;
 use super::words::{ago, ahead, clock, count, day_and_clock, iso, path_part, seconds};
 use crate::board::{Fire, Health, Run, Task, Why};
 use crate::event::Outcome;
+use crate::history::is_failure;
 
 /// What the screen shows.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct TaskView<'a> {
     pub(super) task: &'a Task,
     /// The next fire times.
     pub(super) fires: Vec<Fire>,
+    /// The last ones, latest first.
+    pub(super) past: Vec<DateTime<Utc>>,
     /// The last runs of all outcomes, newest first, for the plots.
     pub(super) last: Vec<Run>,
     /// They cannot be read now.
@@ -68,7 +71,7 @@ pub(super) fn task(frame: &Frame, view: &TaskView<'_>) -> Markup {
                 section.card #why { h2 { "Why did it not run?" } (why(frame, view)) }
             }
         }
-        (forms::of_task(frame, task))
+        (forms::of_task(frame, task, &view.past))
     };
     let zone = task.schedule.timezone.as_str();
     frame.page(Screen::Tasks, (&task.name, Some(zone)), &main)
@@ -98,6 +101,10 @@ fn buttons(frame: &Frame, task: &Task) -> Markup {
             (forms::opens("override", "Override schedule…", None, ""))
             @if task.schedule.other.is_some() { (forms::opens("reset", "Reset…", None, "")) }
         }
+        @if frame.may.dynamic && task.kind != "code" {
+            a.btn href={ (frame.to_task(&task.name)) "/edit" } { "Edit" }
+            (forms::opens("delete", "Delete…", None, "dan"))
+        }
     }
 }
 
@@ -113,6 +120,9 @@ fn notes(frame: &Frame, task: &Task) -> Markup {
         }
         @if task.drift { p.note { b { "Not the same on all replicas: " } a href=(frame.to("/cluster")) { "see Cluster" } } }
         @if task.registered_on < task.instances { p.note { "Registered on " (task.registered_on) " of " (task.instances) " replicas: the others do not run it." } }
+        @if let Some(on) = task.handler_on.filter(|on| *on < task.instances) {
+            p.note { "Handler " code { (task.kind) } " on " (on) " of " (task.instances) " replicas: the others leave its firings to them." }
+        }
         @for lint in &task.schedule.lint { p.note { (lint.text) } }
     }
 }
@@ -159,7 +169,7 @@ fn durations(frame: &Frame, view: &TaskView<'_>) -> Markup {
         .rev()
         .filter_map(|run| {
             let (outcome, seconds) = (run.outcome?, run.duration_s?);
-            let failure = !matches!(outcome, Outcome::Success | Outcome::Cancelled);
+            let failure = is_failure(outcome);
             let error = run
                 .error
                 .as_ref()
@@ -191,9 +201,7 @@ fn durations(frame: &Frame, view: &TaskView<'_>) -> Markup {
 fn heat(frame: &Frame, view: &TaskView<'_>) -> Markup {
     let runs = || {
         view.last.iter().map(|run| {
-            let failed = run
-                .outcome
-                .is_some_and(|o| !matches!(o, Outcome::Success | Outcome::Cancelled));
+            let failed = run.outcome.is_some_and(is_failure);
             (run.started_at.0, failed)
         })
     };
@@ -217,12 +225,15 @@ fn fires(frame: &Frame, view: &TaskView<'_>) -> Markup {
     let zone = &view.task.schedule.timezone;
     html! {
         @if view.fires.is_empty() { p.mute { "None that the clock alone tells." } }
-        @if zone != "UTC" && !view.fires.is_empty() { p.sub { "in " (zone) } }
+        @if zone != "UTC" && !view.fires.is_empty() { p.sub { "in " (zone) ", below in yours" } }
         dl {
             @for fire in &view.fires {
                 dt { (ahead(fire.at.0, frame.now)) }
                 dd {
-                    span.mono title=(iso(fire.at.0)) { (local(&fire.local)) }
+                    @if zone == "UTC" { (day_and_clock(fire.at.0)) } @else {
+                        span.mono title=(iso(fire.at.0)) { (local(&fire.local)) }
+                        span.sub { (day_and_clock(fire.at.0)) }
+                    }
                     @if let Some(note) = &fire.note { span.sub.tx-late { (note) } }
                     @if let Some(who) = &fire.held_back { span.sub { (who) } }
                 }
@@ -274,7 +285,7 @@ fn row(frame: &Frame, run: &Run) -> Markup {
             td.n.hid { (seconds(run.start_delay_s)) }
             td.n { @match run.duration_s { Some(s) => (seconds(s)), None => "…" } }
             td { @if let Some(error) = &run.error { (error.message.chars().take(200).collect::<String>()) } }
-            td.mono.mute.hid { (run.instance) }
+            td.mono.mute.hid.rep title=(run.instance) { (run.instance) }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::forms;
 use super::frame::{Frame, Screen};
 use super::mark::{Mark, RUNNING};
 use super::plot::{self, Bin};
-use super::words::{ago, ahead, clock, count, seconds};
+use super::words::{ago, ahead, clock, count, held, left, seconds};
 use crate::board::{Health, Pause, Task};
 use crate::event::Outcome;
 
@@ -64,7 +64,7 @@ pub(super) fn tasks(frame: &Frame, view: &Tasks<'_>) -> Markup {
         div #paused data-live {
             @if let Some(pause) = view.paused { p.note { b { "All tasks are paused" } " " (pause_words(pause)) } }
         }
-        @if view.all == 0 { (empty()) } @else { (filled(frame, view)) }
+        @if view.all == 0 { (empty(frame)) } @else { (filled(frame, view)) }
     };
     frame.page(Screen::Tasks, ("Tasks", None), &main)
 }
@@ -88,13 +88,14 @@ fn filled(frame: &Frame, view: &Tasks<'_>) -> Markup {
             span.sp {}
             @if let Some(health) = view.filter.health { input type="hidden" name="health" value=(health.as_str()); }
             input name="q" value=(view.filter.q) placeholder="task or tag" aria-label="Filter tasks" maxlength="128" data-key="/";
+            @if frame.may.dynamic { a.btn href=(frame.to("/new")) { "New task" } }
             @if frame.may.pause { (forms::pause_all_buttons(view.paused.is_some())) }
         }
         section.card #tasks data-live {
             table {
                 thead { tr {
                     th { "State" } th { "Task" } th.hid { "Last 60 runs" } th.hid { "Schedule" } th.n.hid { "Last" } th.n { "Next" }
-                    @if frame.may.run || frame.may.pause { th.hid { span.mute { "Do" } } }
+                    @if frame.may.run || frame.may.pause { th.n.hid { span.mute { "Do" } } }
                 } }
                 tbody { @for task in &view.tasks { (row(frame, task)) } }
             }
@@ -145,6 +146,7 @@ fn row(frame: &Frame, task: &Task) -> Markup {
                 @if task.running && !is_calm { span.tag { "running" } }
                 @if task.drift { span.tag.ov { "differs" } }
                 @if task.registered_on < task.instances { span.tag { "on " (task.registered_on) " of " (task.instances) } }
+                @if let Some(on) = task.handler_on.filter(|on| *on < task.instances) { span.tag.ov { "handler on " (on) " of " (task.instances) " replicas" } }
                 @for tag in &task.tags { span.tag { (tag) } }
                 (sub(frame, task))
             }
@@ -197,7 +199,8 @@ fn sub(frame: &Frame, task: &Task) -> Markup {
         }
         @if let Some(run) = task.active.first() {
             span.sub {
-                a href=(frame.to_run(&run.id)) { "on " (run.instance) } ", began " (ago(run.started_at.0, frame.now))
+                a href=(frame.to_run(&run.id)) { "on " (run.instance) } ", " (held(run.started_at.0, frame.now))
+                @if let Some(at) = run.lease_ends_at { ", lock " (left(at.0, frame.now)) " left" }
                 @if task.active.len() > 1 { ", and " (task.active.len() - 1) " more" }
             }
         }
@@ -225,12 +228,13 @@ fn marks(task: &Task) -> Vec<plot::Mark> {
 }
 
 /// What is shown where there is no task yet.
-fn empty() -> Markup {
+fn empty(frame: &Frame) -> Markup {
     html! {
         section.card {
             h2 { "No task is registered yet" }
             p { "Register one before the scheduler starts, and it is here within a second:" }
             pre { code { (FIRST) } }
+            @if frame.may.dynamic { p { "Or " a href=(frame.to("/new")) { "store one" } " for a handler that code has registered." } }
         }
     }
 }

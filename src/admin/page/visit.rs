@@ -98,6 +98,10 @@ impl Frame {
                 cancel: may(Right::Cancel),
                 drain: may(Right::Drain),
                 unlock: may(Right::ReleaseLock),
+                #[cfg(feature = "dynamic")]
+                dynamic: may(Right::Dynamic) && state.handle.task_store().is_some(),
+                #[cfg(not(feature = "dynamic"))]
+                dynamic: false,
             },
             now,
             read_at: stale.map_or(now, |(since, _)| since.0),

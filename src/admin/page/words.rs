@@ -69,6 +69,24 @@ pub(super) fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
     html! { time data-rel="next" datetime=(iso(at)) title=(iso(at)) { (words) } }
 }
 
+/// How long until then, which the script counts down.
+pub(super) fn left(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    html! { time data-rel="left" datetime=(iso(at)) title=(iso(at)) { (whole(at - now)) } }
+}
+
+/// How long since then, which the script counts up.
+pub(super) fn held(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    html! { time data-rel="for" datetime=(iso(at)) title=(iso(at)) { (whole(now - at)) } }
+}
+
+/// A span in whole seconds.
+fn whole(span: TimeDelta) -> String {
+    match span.num_seconds() {
+        s @ ..60 => format!("{} s", s.max(0)),
+        s => seconds(s as f64),
+    }
+}
+
 /// A time of the clock, in UTC until the reader wants another zone.
 pub(super) fn clock(at: DateTime<Utc>) -> Markup {
     html! { time.mono data-abs datetime=(iso(at)) title=(iso(at)) { (at.format("%H:%M:%S")) } }
@@ -144,6 +162,21 @@ mod tests {
         ] {
             assert_eq!(relative(now + TimeDelta::seconds(s), now), words);
         }
+    }
+
+    #[test]
+    fn what_is_counted_is_whole_seconds_and_never_below_none() {
+        let now: DateTime<Utc> = "2026-11-21T14:30:00Z".parse().unwrap();
+        let words = |ms| whole(TimeDelta::milliseconds(ms));
+        assert_eq!(
+            [-5_000, 0, 999, 21_900, 250_000].map(words),
+            ["0 s", "0 s", "0 s", "21 s", "4 min 10 s"]
+        );
+        let html = left(now + TimeDelta::seconds(21), now).into_string();
+        assert!(
+            html.contains(">21 s<") && html.contains("data-rel=\"left\""),
+            "{html}"
+        );
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use crate::control::audit::AuditEntry;
 use crate::control::drift::{Drift, drifts};
+use crate::control::happening::Happening;
 use crate::control::instance::Instance;
 use crate::control::plane::ControlPlane;
 use crate::control::rules::{Rule, Rules};
-use crate::control::shelf::{AUDIT, INSTANCES, Malformed, RULES, decode, instance_key};
+use crate::control::shelf::{AUDIT, HAPPENINGS, INSTANCES, Malformed, RULES, decode, instance_key};
 use crate::error::Result;
 use crate::fleet::{EntryId, Record, Version};
 
@@ -125,21 +126,39 @@ impl ControlPlane {
     ///
     /// As [`instances`](Self::instances).
     pub async fn audit(&self, before: Option<EntryId>, limit: usize) -> Result<Vec<AuditEntry>> {
-        let entries = self
-            .store
-            .read_back(AUDIT, before, limit.min(MOST_ENTRIES))
-            .await?;
+        self.read_journal(AUDIT, (before, limit), |id, text| {
+            let read = decode::<AuditEntry>(text)?.sound()?;
+            Ok(AuditEntry { id, ..read })
+        })
+        .await
+    }
+
+    /// The last `limit` things that happened to the fleet itself before one, newest first: 1 000 at
+    /// most at once.
+    #[cfg_attr(not(any(feature = "admin", feature = "cli")), allow(dead_code))]
+    pub(crate) async fn happenings(
+        &self,
+        before: Option<EntryId>,
+        limit: usize,
+    ) -> Result<Vec<Happening>> {
+        self.read_journal(HAPPENINGS, (before, limit), |id, text| {
+            let read = decode::<Happening>(text)?.sound()?;
+            Ok(Happening { id, ..read })
+        })
+        .await
+    }
+
+    async fn read_journal<T>(
+        &self,
+        journal: &str,
+        (before, limit): (Option<EntryId>, usize),
+        read: impl Fn(EntryId, &str) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>> {
+        let limit = limit.min(MOST_ENTRIES);
+        let entries = self.store.read_back(journal, before, limit).await?;
         let read = |entry: crate::fleet::Entry| {
-            let read = decode::<AuditEntry>(&entry.value);
-            let read = told(
-                AUDIT,
-                &entry.id.to_string(),
-                read.and_then(AuditEntry::sound),
-            )?;
-            Some(AuditEntry {
-                id: entry.id,
-                ..read
-            })
+            let key = entry.id.to_string();
+            told(journal, &key, read(entry.id, &entry.value))
         };
         Ok(entries.into_iter().filter_map(read).collect())
     }

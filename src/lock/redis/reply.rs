@@ -197,6 +197,14 @@ pub(super) fn unlocked(entry: &[Value]) -> Option<Unlocked> {
     })
 }
 
+pub(super) fn lease(entry: &[Value]) -> Option<Option<Duration>> {
+    let [ms] = entry else {
+        return None;
+    };
+    let ms = u64::try_from(int(ms)?).ok();
+    Some(ms.map(Duration::from_millis))
+}
+
 fn known_owner(known: &Value, owner: &Value) -> Option<Option<String>> {
     let owner = text(owner)?;
     match int(known)? {

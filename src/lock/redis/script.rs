@@ -59,6 +59,9 @@ pub(super) static RESUME: LazyLock<Script> =
 pub(super) static UNLOCK: LazyLock<Script> =
     LazyLock::new(|| Script::new("unlock", include_str!("unlock.lua")));
 
+pub(super) static LEASES: LazyLock<Script> =
+    LazyLock::new(|| Script::new("leases", include_str!("leases.lua")));
+
 /// No script: reads the states as they are. Sent where and as scripts are.
 pub(super) static READ: LazyLock<Script> = LazyLock::new(|| Script::new("read", ""));
 

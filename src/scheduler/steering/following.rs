@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::control::{COMMANDS, INSTANCES, Malformed, RULES, Rule, Rules};
+use crate::control::{COMMANDS, INSTANCES, Malformed, RULES, Rule, Rules, What};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, StoreOperation};
 use crate::fleet::{FleetStore, Listing, Version};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::steering::catch_up::CatchUps;
+use crate::scheduler::steering::chronicle::Chronicle;
 use crate::scheduler::steering::limited;
 use crate::scheduler::steering::outage::Reading;
 use crate::scheduler::steering::record::Record;
@@ -172,6 +173,9 @@ struct Follower {
     instances: Reader,
     record: Record,
     catch_ups: CatchUps,
+    chronicle: Chronicle,
+    /// The fleet has been told that this instance is there.
+    has_joined: bool,
     told: Told,
     /// When all rules were read last; monotonic.
     read_whole: Duration,
@@ -189,6 +193,8 @@ impl Follower {
             roster: Roster::default(),
             instances: Reader::new(INSTANCES),
             catch_ups: CatchUps::default(),
+            chronicle: Chronicle::default(),
+            has_joined: false,
             told: Told::default(),
             read_whole: Duration::ZERO,
         }
@@ -216,6 +222,11 @@ impl Follower {
             }
         }
         self.record.remove(&engine, store.as_ref()).await;
+        if self.has_joined {
+            self.chronicle.own(&engine, What::Left);
+            // A store that is away does not keep anybody here.
+            let _ = self.chronicle.write(store.as_ref()).await;
+        }
     }
 
     /// One look at everything. What was read before the store failed is acted on.
@@ -239,18 +250,29 @@ impl Follower {
         };
         self.record
             .note_round_trip(clock.monotonic().saturating_sub(asked));
+        let was_drained = engine.steering.is_drained();
         if self.rules.take(engine, rules, &mut self.told) {
             self.record.hurry();
+        }
+        match (was_drained, engine.steering.is_drained()) {
+            (false, true) => self.chronicle.own(engine, What::Drained),
+            (true, false) => self.chronicle.own(engine, What::Undrained),
+            _ => {}
         }
         self.catch_ups.look(engine);
         self.commands.note(&commands);
         self.desk.sort(engine, commands, &mut self.told);
         self.instances.note(&instances);
-        self.roster.read(engine, instances, &mut self.told);
+        let books = (&mut self.told, &mut self.chronicle);
+        self.roster.read(engine, instances, books);
         self.desk.work(engine, &self.store).await?;
-        self.record
-            .write(engine, store, self.rules.reader.version)
-            .await
+        let follows = self.rules.reader.version;
+        self.record.write(engine, store, follows).await?;
+        if !self.has_joined {
+            self.has_joined = true;
+            self.chronicle.own(engine, What::Joined);
+        }
+        self.chronicle.write(store).await
     }
 
     fn note(&mut self, looked: Result<()>) {

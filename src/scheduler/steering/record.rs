@@ -48,7 +48,7 @@ impl Record {
     pub(super) fn new(engine: &Engine) -> Self {
         Self {
             key: instance_key(&engine.settings.instance),
-            started: engine.settings.clock.now(),
+            started: engine.steering.started(engine.settings.clock.now()),
             written: None,
             is_urgent: false,
             round_trip: None,
@@ -165,6 +165,7 @@ fn tasks(entries: &[Arc<Entry>]) -> Vec<TaskFacts> {
                 timeout: Some(entry.timeout),
                 kind: entry.kind.as_deref().map(str::to_owned),
                 tags: tags(entry),
+                lacks_kind: entry.lacks_kind,
                 settings: Some((*entry.policy).clone()),
             }
         });

@@ -8,6 +8,7 @@ use crate::control::{Drift, INSTANCES, Instance, Malformed, decode, drifts, inst
 use crate::event::Event;
 use crate::fleet::Listing;
 use crate::scheduler::engine::Engine;
+use crate::scheduler::steering::chronicle::Chronicle;
 use crate::scheduler::steering::following::Told;
 use crate::scheduler::steering::record::TTL;
 use crate::task::TaskName;
@@ -39,7 +40,12 @@ struct Seen {
 
 impl Roster {
     /// Takes note of what has changed, and announces it.
-    pub(super) fn read(&mut self, engine: &Engine, listing: Listing, told: &mut Told) {
+    pub(super) fn read(
+        &mut self,
+        engine: &Engine,
+        listing: Listing,
+        (told, chronicle): (&mut Told, &mut Chronicle),
+    ) {
         let now = engine.settings.clock.monotonic();
         let (mut has_changed, mut may_drift) = (false, false);
         for key in &listing.removed {
@@ -95,13 +101,14 @@ impl Roster {
         });
         for instance in lost {
             (has_changed, may_drift) = (true, true);
+            chronicle.lost(engine, &instance);
             engine.announce(&Event::InstanceLost { instance });
         }
         if has_changed {
             self.publish(engine);
         }
         if may_drift {
-            self.compare(engine);
+            self.compare(engine, chronicle);
         }
         let is_due = self.seen.is_none_or(|seen| now.saturating_sub(seen) >= SAY);
         if may_drift || is_due {
@@ -129,21 +136,21 @@ impl Roster {
     }
 
     /// Finds out what is not the same on all instances, and tells of what it has not told of.
-    fn compare(&mut self, engine: &Engine) {
+    fn compare(&mut self, engine: &Engine, chronicle: &mut Chronicle) {
         let others = self.others.values().map(|seen| &seen.instance);
         let all = others.chain(&self.own).map(AsRef::as_ref);
         let found: Vec<Drift> = drifts(all);
         let mut drifting: Vec<TaskName> = found.iter().map(|drift| drift.task.clone()).collect();
         drifting.dedup();
         self.drifting = drifting.into();
-        let mut told = HashSet::new();
-        for drift in found {
-            let print = format!("{drift:?}");
-            if !self.drifts.contains(&print) {
-                let drift = Arc::new(drift);
-                engine.announce(&Event::TaskDrifts { drift });
-            }
-            told.insert(print);
+        let print = |drift: &Drift| format!("{drift:?}");
+        let told: HashSet<String> = found.iter().map(print).collect();
+        let is_new = |drift: &Drift| !self.drifts.contains(&print(drift));
+        let new: Vec<Drift> = found.into_iter().filter(is_new).collect();
+        chronicle.drift(engine, &new);
+        for drift in new {
+            let drift = Arc::new(drift);
+            engine.announce(&Event::TaskDrifts { drift });
         }
         self.drifts = told;
     }

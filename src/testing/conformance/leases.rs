@@ -46,6 +46,22 @@ pub(super) async fn a_delayed_renewal_does_not_bring_a_released_lease_back(
     case.granted(&case.claim("b", 2)).await.map(drop)
 }
 
+/// A lock that does not tell breaks no promise.
+pub(super) async fn a_lease_is_shown_with_how_long_it_lasts(case: &Case<'_>) -> Outcome {
+    let tasks = [fresh_task(""), case.task.clone()];
+    same(case.lock.leases(&tasks).await?, vec![None, None])?;
+    let grant = case.granted(&case.claim("a", 0)).await?;
+    let shown = case.lock.leases(&tasks).await?;
+    let is_fit = |left: &Duration| !left.is_zero() && *left <= TTL;
+    holds(
+        shown.len() == 2 && shown.first() == Some(&None) && shown.iter().flatten().all(is_fit),
+        || format!("{shown:?} of a lease of {TTL:?}"),
+    )?;
+    case.releases(&grant, Completion::Succeeded, Released::Freed)
+        .await?;
+    same(case.lock.leases(&tasks).await?, vec![None, None])
+}
+
 pub(super) async fn a_release_frees_the_task(case: &Case<'_>) -> Outcome {
     let grant = case.granted(&case.claim("a", 0)).await?;
     case.releases(&grant, Completion::Succeeded, Released::Freed)

@@ -52,7 +52,7 @@ pub(in crate::admin::page) fn course(parts: &[Part]) -> Markup {
     let mut drawn = Vec::new();
     for part in parts {
         let w = width(part).min(WIDTH - x);
-        let text = format!("{} {}", part.name, seconds(part.seconds));
+        let text = format!("{}, {}", part.name, seconds(part.seconds));
         let long = 7.0 * text.chars().count() as f64;
         let [above, below] = &mut ends;
         let at = f64::min(x, WIDTH - long).max(0.0);
@@ -116,10 +116,10 @@ mod tests {
             "{html}"
         );
         for text in [
-            "start delay 21 ms",
-            "attempt 1 5.1 s",
-            "wait 1.2 s",
-            "attempt 2 6.4 s",
+            "start delay, 21 ms",
+            "attempt 1, 5.1 s",
+            "wait, 1.2 s",
+            "attempt 2, 6.4 s",
         ] {
             assert!(html.contains(&format!(">{text}</text>")), "{text}: {html}");
         }
