@@ -138,6 +138,8 @@ impl Skip {
             actor: None,
             reason: None,
             result: None,
+            request_id: None,
+            address: None,
             decision: Some(decision),
         }
     }
