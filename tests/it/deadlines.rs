@@ -35,17 +35,11 @@ struct Watched {
 impl Watched {
     fn on(shop: &Shop, id: &str) -> Self {
         let metrics = Metrics::new().unwrap();
-        let (store, history, kept) = (shop.store.clone(), shop.history.clone(), metrics.clone());
-        let bench = Bench::on(shop.clock.clone(), shop.lock.clone(), |builder| {
-            builder
-                .fleet(store)
-                .history(history)
-                .metrics(kept)
-                .instance_id(id)
-        });
+        let kept = metrics.clone();
+        let bench = shop.instance_with(id, |builder| builder.metrics(kept));
         Self {
             page: open(&bench),
-            control: ControlPlane::with_clock(Arc::new(shop.store.clone()), shop.clock.clone()),
+            control: ControlPlane::with_clock(Arc::new(shop.memory().0), shop.clock.clone()),
             fails: Arc::default(),
             bench,
             metrics,
@@ -211,7 +205,7 @@ async fn a_stored_task_that_was_switched_off_counts_from_its_return() {
     let watched = Watched::on(&shop, "a");
     let kind = |_: tasklock::RunContext, _: serde_json::Value| async { Ok(()) };
     watched.bench.scheduler.handler("noop", kind).unwrap();
-    let tasks = TaskStore::new(shop.store.clone());
+    let tasks = TaskStore::new(shop.memory().0);
     let mut task = StoredTask::new("s", "noop", HOURLY).parameters(json!({}));
     tasks.save(&task).await.unwrap();
     watched.bench.start().await;

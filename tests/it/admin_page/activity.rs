@@ -84,7 +84,8 @@ async fn older_pages_follow_by_their_link_and_tell_everything_once() {
     }
     let kept = feed
         .shop
-        .history
+        .memory()
+        .1
         .runs(&RunQuery::all().limit(200))
         .await
         .unwrap()
@@ -217,7 +218,7 @@ async fn what_happens_to_the_fleet_is_told_once_whoever_sees_it() {
     pass(2.0).await;
     others[1].scheduler.stop().await;
     // What a kill leaves: a record that nobody refreshes.
-    let store = &feed.shop.store;
+    let (store, _) = feed.shop.memory();
     let record = store.get("instances", "a").await.unwrap().unwrap();
     let dead = record.value.replacen("\"a\"", "\"dead\"", 1);
     let write = Write::put("instances", "dead", dead).lasting(Duration::from_secs(9));

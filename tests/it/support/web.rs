@@ -13,7 +13,8 @@ use serde_json::Value;
 use tasklock::admin::{Access, Right, Visitor};
 use tasklock::testing::TestClock;
 use tasklock::{
-    Clock, MemoryFleet, MemoryHistory, MemoryLock, RedisFleet, RedisHistory, RedisLock, SystemClock,
+    Clock, MemoryFleet, MemoryHistory, MemoryLock, RedisFleet, RedisHistory, RedisLock,
+    SchedulerBuilder, SystemClock,
 };
 use tower::ServiceExt;
 
@@ -180,21 +181,37 @@ impl Shop {
         }
     }
 
+    /// What is in memory, to look into it and to write beside its instances.
+    pub fn memory(&self) -> (MemoryFleet, MemoryHistory) {
+        match &self.stores {
+            Stores::Memory(_, store, history) => (store.clone(), history.clone()),
+            Stores::Redis(_) => panic!("this one is in Redis"),
+        }
+    }
+
     /// An instance that is not started yet.
     pub fn instance(&self, id: &str) -> Bench {
+        self.instance_with(id, |builder| builder)
+    }
+
+    pub fn instance_with(
+        &self,
+        id: &str,
+        settings: impl FnOnce(SchedulerBuilder) -> SchedulerBuilder,
+    ) -> Bench {
         let (clock, id) = (self.clock.clone(), id.to_owned());
         match &self.stores {
             Stores::Memory(lock, store, history) => {
                 let (store, history) = (store.clone(), history.clone());
                 Bench::on(clock, lock.clone(), |builder| {
-                    builder.fleet(store).history(history).instance_id(id)
+                    settings(builder.fleet(store).history(history).instance_id(id))
                 })
             }
             Stores::Redis(server) => {
                 let lock = RedisLock::builder(&server.url()).build().unwrap();
                 let (store, history) = (RedisFleet::beside(&lock), RedisHistory::beside(&lock));
                 Bench::on(clock, lock, |builder| {
-                    builder.fleet(store).history(history).instance_id(id)
+                    settings(builder.fleet(store).history(history).instance_id(id))
                 })
             }
         }
