@@ -204,7 +204,7 @@ fn a_pid_file_of_a_process_that_was_killed_is_stale_and_no_obstacle() {
 #[test]
 fn a_number_that_belongs_to_somebody_else_now_is_not_believed() {
     let home = Home::new();
-    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
     let text = format!("{}\nhost:1:a\n2026-11-21T10:00:00Z\n", other.id());
     fs::write(home.path().join("cron.pid"), text).unwrap();
     assert_eq!(home.cron(&["state"]).0, 1);
