@@ -48,6 +48,7 @@ impl Home {
         command.arg("cron").args(arguments).current_dir(self.path());
         // Its locks are its own.
         command.env("TMPDIR", self.path()).stdin(Stdio::null());
+        command.env_remove("KUBERNETES_SERVICE_HOST");
         command
     }
 
@@ -145,6 +146,20 @@ fn a_daemon_starts_says_how_it_is_and_stops() {
         (status, err.as_str()),
         (3, "not running   pid file cron.pid: none\n")
     );
+}
+
+#[test]
+fn whoever_wants_a_daemon_in_a_container_is_warned() {
+    let home = Home::new();
+    let mut start = home.command(&["start", "-d"]);
+    let started = start
+        .env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .output()
+        .unwrap();
+    assert!(started.status.success());
+    let err = String::from_utf8(started.stderr).unwrap();
+    assert!(err.contains("run start there without -d"), "{err}");
+    assert_eq!(home.cron(&["stop"]).0, 0);
 }
 
 #[test]
