@@ -10,6 +10,7 @@ import schemathesis
 TASKS = ["well", "bad", "long", "stored"]
 # Without the instance that answers: one that is drained runs nothing, and says so with a 503.
 INSTANCES = ["b"]
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]")
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -42,7 +43,16 @@ def map_body(context, body):
         body["cron"] = "0 0 12 1 1 *"
     if is_chosen(body.get("handler")):
         body["handler"] = "note"
-    if isinstance(body.get("for_s"), float):
-        body["for_s"] = 60.0
-        body.pop("until", None)
+    if type(body.get("for_s")) in (float, int):
+        body["for_s"] = 60
+    if isinstance(body.get("until"), str) and INSTANT.match(body["until"]):
+        del body["until"]
     return body
+
+
+@schemathesis.hook
+def map_headers(context, headers):
+    """Nobody guesses the tag of what there is."""
+    if headers and is_chosen("x" * len(headers.get("If-Match") or "")):
+        headers["If-Match"] = "*"
+    return headers
