@@ -198,6 +198,11 @@ pub(crate) fn ago(time: TimeDelta) -> String {
     }
 }
 
+/// Whether all others end with this process: the first one of a container.
+pub(crate) fn is_first() -> bool {
+    std::process::id() == 1
+}
+
 /// Whether this process was started to be the daemon: by the process that waits for it.
 pub(crate) fn is_daemon() -> bool {
     let parent = std::os::unix::process::parent_id().to_string();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::daemon::{self, Places};
-use crate::cli::format::Output;
+use crate::cli::format::{Output, note};
 use crate::cli::pid_file::{Daemon, PidFile};
 use crate::cli::say;
 use crate::cli::status::{Failure, Status};
@@ -281,6 +281,11 @@ pub(super) async fn restart<S: Served>(
 }
 
 async fn start_daemon(places: &Places) -> Result<Status, Failure> {
+    if daemon::is_first() {
+        note(
+            "warning: a container ends with its first process, and its daemon with it: run start there without -d",
+        );
+    }
     let started = daemon::start(places).await?;
     say(format_args!("cron serve started, pid: {}", started.pid));
     say(format_args!("log file: {}", places.log_file.display()));

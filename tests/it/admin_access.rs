@@ -11,10 +11,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 async fn shop() -> (Shop, Bench) {
     let shop = Shop::new();
-    let bench = shop.instance("a");
-    bench.task("t", "0 0 0 * * *", |_| async { Ok(()) });
-    bench.start().await;
-    pass(0.1).await;
+    let (bench, _) = shop.serving("t").await;
     (shop, bench)
 }
 

@@ -205,6 +205,30 @@ fn document_of(operation: &Value, status: u16) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_document_says_what_is_required_and_where_the_api_is() {
+    let shop = Shop::new();
+    let (_bench, router) = shop.serving("t").await;
+    assert_eq!(document(&router).await["servers"][0]["url"], "/");
+    let nested = Router::new().nest_service("/ops/tasks", router);
+    let ask = Ask::get("/ops/tasks/api/v1/openapi.json").by("viewer");
+    let document = ask.of(&nested).await.json();
+    assert_eq!(document["servers"][0]["url"], "/ops/tasks");
+    let body = &document["paths"]["/api/v1/tasks/{task}/override"]["put"]["requestBody"];
+    assert_eq!(body["required"], true);
+    let kinds = body["content"].as_object().unwrap();
+    for (kind, content) in kinds {
+        let schema = &content["schema"];
+        let schema = match schema["$ref"].as_str() {
+            Some(place) => document.pointer(place.trim_start_matches('#')).unwrap(),
+            None => schema,
+        };
+        assert_eq!(schema["required"], json!(["cron", "reason"]), "{kind}");
+        assert_eq!(schema["additionalProperties"], false, "{kind}");
+    }
+    assert_eq!(kinds.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_read_has_the_shape_that_the_document_tells() {
     let (_shop, _all, router) = lively().await;
     let document = document(&router).await;

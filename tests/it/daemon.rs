@@ -148,6 +148,27 @@ fn a_daemon_starts_says_how_it_is_and_stops() {
 }
 
 #[test]
+fn whoever_wants_a_daemon_in_a_container_is_warned() {
+    let home = Home::new();
+    // The first process of its own.
+    let mut start = Command::new("unshare");
+    start.args(["--pid", "--fork"]).arg(program());
+    let started = start
+        .args(["cron", "start", "-d"])
+        .current_dir(home.path())
+        .env("TMPDIR", home.path())
+        .output();
+    let Ok(started) = started else {
+        return eprintln!("no unshare here");
+    };
+    let err = String::from_utf8(started.stderr).unwrap();
+    if err.starts_with("unshare: ") {
+        return eprintln!("{err}");
+    }
+    assert!(err.contains("run start there without -d"), "{err}");
+}
+
+#[test]
 fn a_second_one_is_refused_in_the_background_and_in_the_foreground() {
     let home = Home::new();
     assert_eq!(home.cron(&["start", "-d"]).0, 0);
@@ -204,7 +225,7 @@ fn a_pid_file_of_a_process_that_was_killed_is_stale_and_no_obstacle() {
 #[test]
 fn a_number_that_belongs_to_somebody_else_now_is_not_believed() {
     let home = Home::new();
-    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
     let text = format!("{}\nhost:1:a\n2026-11-21T10:00:00Z\n", other.id());
     fs::write(home.path().join("cron.pid"), text).unwrap();
     assert_eq!(home.cron(&["state"]).0, 1);

@@ -20,9 +20,10 @@ use crate::task::RunId;
 /// What is said of a run that is to be.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["reason"]))]
 pub(super) struct RunBody {
     /// Why. Required.
-    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
     /// What the run is given: any JSON.
     params: Option<Value>,
@@ -55,13 +56,14 @@ enum IfRunningWord {
 /// What is said of a run that is to end.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["reason"]))]
 pub(super) struct CancelBody {
     /// Whether it is asked to end, or dropped at once. Default: asked.
     mode: Mode,
     /// How many seconds it may take to end when it is asked. Default: by its policy.
     grace_s: Option<f64>,
     /// Why. Required.
-    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
 }
 

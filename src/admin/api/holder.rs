@@ -15,9 +15,10 @@ use crate::lock::FencingToken;
 /// What is said of a lock to be taken away.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["reason"]))]
 pub(super) struct UnlockBody {
     /// Why. Required.
-    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
     /// Also from an instance that lives. Default: no.
     force: bool,

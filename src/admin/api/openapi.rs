@@ -67,7 +67,7 @@ fn written() -> Value {
     }
     let mut schemas: Map<String, Value> = generator.take_definitions(true);
     schemas.insert("Problem".to_owned(), problem());
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "tasklock",
@@ -83,7 +83,21 @@ fn written() -> Value {
             "schemas": schemas,
             "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
         },
-    })
+    });
+    without_defaults(&mut document);
+    document
+}
+
+/// Takes out that nothing is the default.
+fn without_defaults(schema: &mut Value) {
+    match schema {
+        Value::Array(all) => all.iter_mut().for_each(without_defaults),
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "default" || !value.is_null());
+            fields.values_mut().for_each(without_defaults);
+        }
+        _ => {}
+    }
 }
 
 fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
@@ -179,7 +193,6 @@ fn without_null(schema: &mut Value) {
             all.iter_mut().for_each(without_null);
         }
         Value::Object(fields) => {
-            fields.retain(|name, value| name != "default" || !value.is_null());
             fields.values_mut().for_each(without_null);
         }
         _ => {}

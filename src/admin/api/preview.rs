@@ -15,9 +15,10 @@ use crate::text::contained_line;
 /// The schedule that is asked about.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["cron"]))]
 pub(super) struct PreviewBody {
     /// The spec. Required.
-    #[schemars(required, length(min = 1, max = 1024))]
+    #[schemars(required, length(min = 1, max = 1024), example = "0 30 12 * * MON-FRI")]
     cron: Option<String>,
     /// The zone that it is read in, if it names none. Default: that of the scheduler.
     timezone: Option<String>,

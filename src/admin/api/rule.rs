@@ -13,13 +13,16 @@ use crate::admin::problem::Problem;
 use crate::admin::reply::{Answer, Reply};
 use crate::board::{PauseOf, Stamp};
 use crate::control::{MOST_SKIPPED, Missed, PauseFor};
+use crate::error::Error;
+use crate::schedule::Schedule;
 
 /// What is said of a pause.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["reason"]))]
 pub(super) struct PauseBody {
     /// Why. Required.
-    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
     /// Until when, 30 days from now at the most.
     until: Option<Stamp>,
@@ -40,14 +43,15 @@ enum MissedWord {
 /// What is said of an override.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["cron", "reason"]))]
 pub(super) struct OverrideBody {
     /// The other schedule. Required.
-    #[schemars(required, length(min = 1, max = 1024))]
+    #[schemars(required, length(min = 1, max = 1024), example = "0 30 12 * * MON-FRI")]
     cron: Option<String>,
     /// The zone that it is read in. Default: that of the task.
     timezone: Option<String>,
     /// Why. Required.
-    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
     /// Until when, 30 days from now at the most.
     until: Option<Stamp>,
@@ -58,12 +62,13 @@ pub(super) struct OverrideBody {
 /// What is said of fire times to skip.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["reason"]))]
 pub(super) struct SkipBody {
     /// How many, 1 to 100. Default: 1.
     #[schemars(range(min = 1, max = 100))]
     count: Option<usize>,
     /// Why. Required.
-    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(required, length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
 }
 
@@ -139,6 +144,7 @@ pub(super) async fn override_spec(call: Call) -> Answer {
     let cron = cron.ok_or_else(|| missing("/cron", "say which schedule: `cron` is missing"))?;
     let zone = body.timezone.as_deref().map(super::preview::zone);
     let zone = zone.transpose()?;
+    Schedule::parse_in(cron, zone.unwrap_or_default()).map_err(Error::from)?;
     let day = Duration::from_secs(86_400);
     let length = length(&call, body.until, body.for_s, day)?;
     let name = known(&call).await?;

@@ -17,12 +17,13 @@ use crate::text::contained_line;
 /// What is said of a task.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["cron", "handler"]))]
 pub(super) struct TaskBody {
     /// The kind of work, one that code has registered. Required.
     #[schemars(required, length(min = 1, max = 128))]
     handler: Option<String>,
     /// When it is due. Required.
-    #[schemars(required, length(min = 1, max = 1024))]
+    #[schemars(required, length(min = 1, max = 1024), example = "0 30 12 * * MON-FRI")]
     cron: Option<String>,
     /// The zone of that. Default: that of the scheduler which runs it.
     timezone: Option<String>,
@@ -42,7 +43,7 @@ pub(super) struct TaskBody {
     /// The version that was seen, where `If-Match` cannot be sent.
     version: Option<u64>,
     /// Why, for the audit trail. Default: that it was asked for here.
-    #[schemars(length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     reason: Option<String>,
 }
 

@@ -23,7 +23,7 @@ pub(super) const LINE: &str =
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ReasonBody {
     /// Why, for the audit trail. Default: that it was asked for here.
-    #[schemars(length(min = 1, max = 500), regex(pattern = LINE))]
+    #[schemars(length(min = 1, max = 500), regex(pattern = LINE), example = "a bank holiday")]
     pub(super) reason: Option<String>,
 }
 

@@ -72,10 +72,20 @@ async fn a_client_made_of_the_document_is_answered_as_it_tells() {
         "{}\n{text}",
         String::from_utf8_lossy(&said.stderr)
     );
-    // It has asked, and much.
-    let cases = text
+    // It has asked, and much, and was not only refused.
+    let counts = text
         .lines()
-        .find_map(|line| line.trim().split_once(" generated"));
-    let cases: Option<usize> = cases.and_then(|(count, _)| count.trim().parse().ok());
-    assert!(cases.is_some_and(|cases| cases > 300), "{text}");
+        .filter_map(|line| line.trim().split_once(" generated"));
+    let cases = counts.filter_map(|(count, _)| count.parse::<usize>().ok());
+    assert!(cases.max().is_some_and(|cases| cases > 300), "{text}");
+    let control = all[0].scheduler.handle().control().unwrap();
+    let audit = control.audit(None, 1_000).await.unwrap();
+    for action in [
+        "pause", "resume", "override", "reset", "skip", "run", "drain", "undrain", "save",
+    ] {
+        assert!(
+            audit.iter().any(|entry| entry.action == action),
+            "nobody has asked for {action}: {text}"
+        );
+    }
 }
