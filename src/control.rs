@@ -33,8 +33,10 @@ pub(crate) use happening::{HAPPENINGS_KEPT, Happening, What};
 pub use instance::{Instance, RunningRun, TaskFacts};
 pub(crate) use instance::{MOST_RUNS, MOST_TASKS};
 pub use plane::{ControlPlane, PauseFor};
+#[cfg(feature = "admin")]
+pub(crate) use rules::MOST_SKIPPED;
 pub use rules::{Drain, Missed, Override, Pause, Rules, Skip};
-pub(crate) use rules::{MOST_SKIPPED, Overridden, Rule, RuleKey, upcoming};
+pub(crate) use rules::{Overridden, Rule, RuleKey, upcoming};
 pub(crate) use shelf::{
     AUDIT, COMMANDS, HAPPENINGS, INSTANCES, Malformed, RULES, TOLD, decode, encode, instance_key,
 };
