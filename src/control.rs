@@ -40,5 +40,7 @@ pub(crate) use rules::{Overridden, Rule, RuleKey, upcoming};
 pub(crate) use shelf::{
     AUDIT, COMMANDS, HAPPENINGS, INSTANCES, Malformed, RULES, TOLD, decode, encode, instance_key,
 };
+#[cfg(feature = "admin")]
+pub(crate) use traceparent::is_traceparent;
 #[cfg(feature = "otel")]
 pub(crate) use traceparent::link;

@@ -14,7 +14,7 @@ use crate::admin::call::Call;
 use crate::admin::problem::Problem;
 use crate::admin::reply::{Answer, Reply};
 use crate::board::{Run, Stamp, seconds};
-use crate::control::{Accepted, Answer as Told, IfPaused, IfRunning, RunNow};
+use crate::control::{Accepted, Answer as Told, IfPaused, IfRunning, RunNow, is_traceparent};
 use crate::task::RunId;
 
 /// What is said of a run that is to be.
@@ -150,6 +150,13 @@ pub(super) async fn run(call: Call) -> Answer {
     }
     if let Some(key) = key {
         run = run.idempotency_key(key);
+    }
+    // One that is malformed is passed over, as the header's standard has it.
+    if let Some(span) = call
+        .header("traceparent")
+        .filter(|text| is_traceparent(text))
+    {
+        run = run.traceparent(span);
     }
     let accepted = match taken(control.run(run).await?.answer) {
         Err(problem) if problem.code() == "already-running" => {

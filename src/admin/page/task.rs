@@ -284,7 +284,7 @@ fn row(frame: &Frame, run: &Run) -> Markup {
             td.n { (ago(run.started_at.0, frame.now)) }
             td.n.hid { (seconds(run.start_delay_s)) }
             td.n { @match run.duration_s { Some(s) => (seconds(s)), None => "…" } }
-            td { @if let Some(error) = &run.error { (error.message.chars().take(200).collect::<String>()) } }
+            td.err { @if let Some(error) = &run.error { (error.message.chars().take(200).collect::<String>()) } }
             td.mono.mute.hid.rep title=(run.instance) { (run.instance) }
         }
     }

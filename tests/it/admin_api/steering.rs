@@ -11,6 +11,7 @@ use crate::support::web::{Ask, Shop, YEARLY, open, over_all_stores, until};
 over_all_stores!(
     pauses_and_resumes,
     begins_and_cancels_runs,
+    names_the_span_of_the_request_that_asks_for_a_run,
     drains_and_takes_back,
     overrides_and_skips,
     pauses_all_and_tells_of_it_page_by_page,
@@ -113,6 +114,34 @@ async fn begins_and_cancels_runs(shop: Shop) {
         .of(&a)
         .await;
     assert_eq!(late.code(), "run-finished");
+}
+
+async fn names_the_span_of_the_request_that_asks_for_a_run(shop: Shop) {
+    let (all, a, _) = two(&shop).await;
+    let span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (n, (said, named)) in [(span, Some(span)), ("00-nonsense", None)]
+        .into_iter()
+        .enumerate()
+    {
+        let run = until("it is asked for", async || {
+            let run = Ask::act(
+                "POST",
+                "/tasks/t/runs",
+                json!({ "reason": "now", "instance": "b" }),
+            );
+            let got = run.header("traceparent", said).of(&a).await;
+            (got.status == 202).then_some(got.json())
+        })
+        .await;
+        let start = until("it starts", async || {
+            let starts = all[1].seen.starts("t");
+            starts
+                .into_iter()
+                .find(|start| run["run_id"] == start.run_id.to_string())
+        })
+        .await;
+        assert_eq!(start.request.unwrap().traceparent.as_deref(), named, "{n}");
+    }
 }
 
 async fn drains_and_takes_back(shop: Shop) {
