@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::Value;
 use tasklock::admin::{Access, Visitor};
 use tasklock::{BaseTask, RedisFleet, RedisHistory, RedisLock, Scheduler, TaskError};
 
