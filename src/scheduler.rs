@@ -180,7 +180,7 @@ impl Scheduler {
         let entries = self.engine.registry.all();
         let is_meant = |tag: &&str| tags.iter().any(|wanted| wanted == tag);
         for entry in &entries {
-            if !entry.task.tags().iter().any(|tag| is_meant(&tag)) {
+            if !entry.task.tags().iter().any(is_meant) {
                 self.engine.unregister(entry.name.as_str());
             }
         }

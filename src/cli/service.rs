@@ -116,7 +116,7 @@ impl Only {
     #[cfg(feature = "standalone")]
     pub(super) fn has(&self, tags: &[&str]) -> bool {
         let is_meant = |tag: &&str| self.tags.iter().any(|wanted| wanted == tag);
-        self.tags.is_empty() || tags.iter().any(|tag| is_meant(&tag))
+        self.tags.is_empty() || tags.iter().any(is_meant)
     }
 }
 
