@@ -52,7 +52,8 @@ use health::Health;
 /// | `GET /readyz` | 503 unless the scheduler fires: while it starts, drains, or has stopped |
 ///
 /// Health answers one word, and with `?verbose` a JSON object. Neither asks the lock's store, so
-/// that an outage of the store does not restart the fleet: it shows as `degraded`, with 200.
+/// that an outage of the store does not restart the fleet: it shows as `degraded`, with 200; with
+/// `/readyz?store_required` with 503, for services that are of no use then.
 /// `HEAD` works as `GET` without a body; other methods are answered 405.
 pub fn routes(handle: SchedulerHandle, metrics: Metrics) -> Router {
     let health = Router::new()
@@ -91,14 +92,15 @@ async fn readyz(State(handle): State<SchedulerHandle>, RawQuery(query): RawQuery
 }
 
 fn answer(health: &Health, status: health::Status, query: Option<String>) -> Response {
-    let code = if status == health::Status::Fail {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
+    let has = |name: &str| names(query.as_deref()).any(|there| there == name);
+    let code = match status {
+        health::Status::Fail => StatusCode::SERVICE_UNAVAILABLE,
+        health::Status::Degraded if has("store_required") => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
     };
     // The answer is about now.
     let fresh = (CACHE_CONTROL, "no-store");
-    if is_verbose(query.as_deref()) {
+    if has("verbose") {
         let kind = (CONTENT_TYPE, "application/json");
         return (code, [kind, fresh], health.json(status)).into_response();
     }
@@ -106,11 +108,8 @@ fn answer(health: &Health, status: health::Status, query: Option<String>) -> Res
     (code, [kind, fresh], format!("{}\n", status.as_str())).into_response()
 }
 
-/// Whether the query has `verbose`, with or without a value.
-fn is_verbose(query: Option<&str>) -> bool {
-    let mut names = query
-        .unwrap_or_default()
-        .split('&')
-        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    names.any(|name| name == "verbose")
+/// The names in a query, with or without a value.
+fn names(query: Option<&str>) -> impl Iterator<Item = &str> {
+    let pairs = query.unwrap_or_default().split('&');
+    pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
 }

@@ -158,6 +158,9 @@ async fn a_store_that_does_not_answer_degrades_readiness_and_leaves_liveness_alo
     let app = admin::routes(bench.scheduler.handle(), Metrics::new().unwrap());
     let readyz = ask(&app, "GET", "/readyz").await;
     assert_eq!((readyz.code, readyz.body.as_str()), (200, "degraded\n"));
+    // Where the service is of no use without it.
+    let readyz = ask(&app, "GET", "/readyz?store_required").await;
+    assert_eq!((readyz.code, readyz.body.as_str()), (503, "degraded\n"));
     let readyz = ask(&app, "GET", "/readyz?verbose=1").await;
     let json: serde_json::Value = serde_json::from_str(&readyz.body).unwrap();
     assert_eq!(json["checks"]["store"]["status"], "degraded");

@@ -34,6 +34,8 @@ pub(super) struct TimelineQuery {
 pub(super) struct ProbeQuery {
     /// As JSON, with what it is drawn from.
     verbose: Option<String>,
+    /// Not ready, 503, while the lock's store does not answer. Of `/readyz` only.
+    store_required: Option<String>,
 }
 
 pub(super) async fn summary(call: Call) -> Answer {
