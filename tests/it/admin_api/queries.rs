@@ -6,7 +6,7 @@ use axum::Router;
 use serde_json::{Value, json};
 use tasklock::BaseTask;
 
-use crate::support::web::{Ask, Shop, open};
+use crate::support::web::{Ask, Shop, done, open};
 use crate::support::{Bench, pass};
 
 /// Forty seconds of a fleet in which something of everything has happened.
@@ -33,22 +33,10 @@ async fn lively() -> (Shop, [Bench; 2], Router) {
     }
     let router = open(&all[0]);
     let save = json!({ "handler": "note", "cron": "0 0 12 * * *" });
-    assert_eq!(
-        Ask::act("PUT", "/tasks/stored", save)
-            .of(&router)
-            .await
-            .status,
-        201
-    );
+    done(&router, ("PUT", "/tasks/stored"), save, 201).await;
     pass(1.0).await;
     let run = json!({ "reason": "now", "instance": "b" });
-    assert_eq!(
-        Ask::act("POST", "/tasks/daily/runs", run)
-            .of(&router)
-            .await
-            .status,
-        202
-    );
+    done(&router, ("POST", "/tasks/daily/runs"), run, 202).await;
     let pause = Ask::new("PUT", "/api/v1/tasks/daily/pause").by("operator");
     let pause = pause.json(json!({ "reason": "x" }));
     assert_eq!(pause.of(&router).await.status, 200);

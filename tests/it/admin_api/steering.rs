@@ -6,7 +6,7 @@ use axum::Router;
 use serde_json::{Value, json};
 
 use crate::support::Bench;
-use crate::support::web::{Ask, Shop, YEARLY, open, over_all_stores, until};
+use crate::support::web::{Ask, Shop, YEARLY, done, open, over_all_stores, until};
 
 over_all_stores!(
     pauses_and_resumes,
@@ -42,16 +42,6 @@ async fn see(router: &Router, path: &str, is_it: impl Fn(&Value) -> bool) -> Val
         is_it(&json).then_some(json)
     })
     .await
-}
-
-/// Does something that answers with this status.
-async fn done(router: &Router, (method, path): (&str, &str), body: Value, status: u16) -> Value {
-    let got = Ask::act(method, path, body).of(router).await;
-    assert_eq!(got.status, status, "{method} {path} {got:?}");
-    match got.body.is_empty() {
-        true => Value::Null,
-        false => got.json(),
-    }
 }
 
 async fn pauses_and_resumes(shop: Shop) {

@@ -233,6 +233,16 @@ impl Shop {
     }
 }
 
+/// Does something that answers with this status.
+pub async fn done(router: &Router, (method, path): (&str, &str), body: Value, status: u16) -> Value {
+    let got = Ask::act(method, path, body).of(router).await;
+    assert_eq!(got.status, status, "{method} {path} {got:?}");
+    match got.body.is_empty() {
+        true => Value::Null,
+        false => got.json(),
+    }
+}
+
 /// Never while a test runs.
 pub const YEARLY: &str = "0 0 0 1 1 *";
 
