@@ -234,7 +234,12 @@ impl Shop {
 }
 
 /// Does something that answers with this status.
-pub async fn done(router: &Router, (method, path): (&str, &str), body: Value, status: u16) -> Value {
+pub async fn done(
+    router: &Router,
+    (method, path): (&str, &str),
+    body: Value,
+    status: u16,
+) -> Value {
     let got = Ask::act(method, path, body).of(router).await;
     assert_eq!(got.status, status, "{method} {path} {got:?}");
     match got.body.is_empty() {
