@@ -42,7 +42,7 @@ pub use change::HistoryWrite;
 #[cfg(feature = "admin")]
 pub(crate) use counters::is_failure;
 pub use counters::{Counters, TaskCounters};
-pub use deadline::success_deadline;
+pub(crate) use deadline::success_deadline;
 pub use decided::DecisionRecord;
 pub use line::{LogLine, LogTail};
 pub(crate) use log_buffer::RunLogs;

@@ -71,7 +71,6 @@ pub use history::RunLogLayer;
 pub use history::{
     AttemptRecord, Because, Counters, DecisionRecord, Failure, History, HistoryWrite, LogLine,
     LogTail, MemoryHistory, Retention, RunPage, RunQuery, RunRecord, TaskCounters, Why,
-    success_deadline,
 };
 #[cfg(feature = "http")]
 pub use kinds::{Http, HttpParameters};

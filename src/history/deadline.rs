@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::schedule::Schedule;
-
-/// By when a task has to succeed that last did so at `since`, or is known since then: at its second
-/// fire time after that, or its last one if there is only one, and `grace` later. `None` if no fire
+/// By when a task has to succeed that fires then, after its last success, or since it is known: at the second
+/// of its fire times, or the last one if there is only one, and `grace` later. `None` if no fire
 /// time is known: there is none left, or no clock tells, as of `@startup`.
 ///
 /// One firing may be lost without an alarm; two may not. The schedule knows weekends, ends of months
@@ -17,18 +15,18 @@ use crate::schedule::Schedule;
 /// success     fire time    fire time      deadline
 ///    |------------|------------|---grace-----|
 /// ```
-pub fn success_deadline(
-    schedule: &Schedule,
-    since: DateTime<Utc>,
+pub(crate) fn success_deadline(
+    fire_times: impl IntoIterator<Item = DateTime<Utc>>,
     grace: Duration,
 ) -> Option<DateTime<Utc>> {
-    let due = schedule.upcoming(since).take(2).last()?;
+    let due = fire_times.into_iter().take(2).last()?;
     due.checked_add_signed(TimeDelta::from_std(grace).ok()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::Schedule;
 
     #[test]
     fn the_deadline_is_the_second_fire_time_and_a_grace() {
@@ -72,8 +70,8 @@ mod tests {
             ),
         ] {
             let schedule: Schedule = spec.parse().unwrap();
-            let found =
-                success_deadline(&schedule, since.parse().unwrap(), Duration::from_secs(120));
+            let fire_times = schedule.upcoming(since.parse().unwrap());
+            let found = success_deadline(fire_times, Duration::from_secs(120));
             assert_eq!(
                 found,
                 Some(deadline.parse().unwrap()),
@@ -88,7 +86,7 @@ mod tests {
         for spec in ["@startup", "@at 2026-01-01T00:00:00Z", "0 0 31 2 *"] {
             let schedule: Schedule = spec.parse().unwrap();
             assert_eq!(
-                success_deadline(&schedule, now, Duration::ZERO),
+                success_deadline(schedule.upcoming(now), Duration::ZERO),
                 None,
                 "{spec}"
             );

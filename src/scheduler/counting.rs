@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::control::{Overridden, Rules, upcoming};
 use crate::error::Result;
 use crate::event::{Event, StoreOperation};
-use crate::history::{Counters, History, HistoryWrite, TaskCounters};
+use crate::history::{Counters, History, HistoryWrite, TaskCounters, success_deadline};
 use crate::scheduler::engine::Engine;
 use crate::scheduler::registry::Entry;
 use crate::task::TaskName;
@@ -173,9 +173,7 @@ fn counted(
 ) -> TaskCounters {
     let code = &*entry.schedule;
     let since = counters.expected_since().unwrap_or(now);
-    let due = upcoming(code, over, since, 2).pop();
-    let grace = TimeDelta::from_std(grace).ok();
-    let deadline = due.and_then(|due| due.checked_add_signed(grace?));
+    let deadline = success_deadline(upcoming(code, over, since, 2), grace);
     let next = upcoming(code, over, now, 1).pop();
     let interval = next.and_then(|next| {
         let before = match over {
