@@ -24,10 +24,16 @@ impl Manager {
     /// The next word, if one comes soon.
     fn hears(&self) -> Option<String> {
         let mut buffer = [0; 1024];
-        match self.0.recv(&mut buffer) {
-            Ok(length) => Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-            Err(e) => panic!("{e}"),
+        loop {
+            match self.0.recv(&mut buffer) {
+                Ok(length) => return Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
+                // Another test's child has ended: a receive with a time-out is not begun again by itself.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return None;
+                }
+                Err(e) => panic!("{e}"),
+            }
         }
     }
 
