@@ -126,6 +126,7 @@ impl Rules {
 mod tests {
     use super::*;
     use crate::control::by::By;
+    use crate::fleet::Record;
     use crate::schedule::Schedule;
 
     fn at(text: &str) -> DateTime<Utc> {
