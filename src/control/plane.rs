@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::control::audit::{AUDIT_KEPT, AuditEntry, AuditResult};
@@ -158,7 +158,7 @@ impl ControlPlane {
             .transpose()?;
         let now = self.clock.now();
         let until = end_of("a pause", now, pause.length)?;
-        let detail = format!("until {}", until.to_rfc3339());
+        let detail = format!("until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true));
         self.note("pause", task.as_ref(), Some(detail), &pause.by)
             .await?;
         let rule = Rule::Pause(Pause {
@@ -242,7 +242,10 @@ impl ControlPlane {
         }
         let now = self.clock.now();
         let until = end_of("an override", now, length)?;
-        let detail = format!("{spec} until {}", until.to_rfc3339());
+        let detail = format!(
+            "{spec} until {}",
+            until.to_rfc3339_opts(SecondsFormat::Secs, true)
+        );
         self.note("override", Some(&task), Some(detail), by).await?;
         let rule = Rule::Override(Override {
             task,
