@@ -225,11 +225,7 @@ async fn unlock(
         let text = format!("{holder} says that it runs it: cancel the run, or use force");
         return Err((Refusal::HolderLives, text));
     }
-    match engine
-        .lock
-        .unlock(&entry.key, FencingToken::new(fencing_token))
-        .await
-    {
+    match end_lease(engine, &entry.key, FencingToken::new(fencing_token)).await {
         Ok(Unlocked::Freed) => Ok(Done::default()),
         Ok(Unlocked::NotLocked) => Err((Refusal::NotLocked, format!("task {name} is not locked"))),
         Ok(Unlocked::Other { current }) => {
@@ -243,6 +239,27 @@ async fn unlock(
         }
         Err(error) if error.is_transient() => Err((Refusal::StoreDown, error.to_string())),
         Err(error) => Err((Refusal::NotPossible, error.to_string())),
+    }
+}
+
+/// Ends a lease, and asks again while the store may have done so and its answer was lost.
+async fn end_lease(engine: &Engine, key: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+    let begun = engine.settings.clock.monotonic();
+    let mut may_be_done = false;
+    loop {
+        match engine.lock.unlock(key, fence).await {
+            // The lease of that token is over, and most likely by what was asked before.
+            Ok(_) if may_be_done => return Ok(Unlocked::Freed),
+            Err(error) if error.is_transient() => {
+                may_be_done |= error.kind() == ErrorKind::StoreAmbiguous;
+                let waited = engine.settings.clock.monotonic().saturating_sub(begun);
+                if !may_be_done || waited > ANSWER_WITHIN / 6 {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

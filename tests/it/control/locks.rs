@@ -1,6 +1,9 @@
 //! Locks that are released by hand.
 
+use tasklock::{Acquired, Claim, Clock, Lock, Token};
+
 use super::*;
+use crate::support::{Fault, ScriptedLock};
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_of_a_run_that_has_just_begun_is_not_taken_from_an_instance_that_lives() {
@@ -69,4 +72,32 @@ async fn a_lock_is_released_by_its_own_fencing_token_only() {
     pass(120.0).await;
     assert_eq!(a.seen.outcomes("t"), [Outcome::LeaseLost]);
     assert!(a.seen.starts("t").len() + b.seen.starts("t").len() >= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_released_without_an_answer_is_not_said_to_be_refused() {
+    let fleet = Fleet::new();
+    let lock = ScriptedLock::new(fleet.lock.clone());
+    let store = fleet.store.clone();
+    let a = Bench::on(fleet.clock.clone(), lock.clone(), |b| {
+        b.fleet(store).instance_id("a")
+    });
+    a.task("t", "0 0 0 1 1 *", |_| async { Ok(()) });
+    a.start().await;
+    pass(1.0).await;
+    let claim = Claim::new(
+        "t".parse().unwrap(),
+        fleet.clock.now(),
+        Token::from_bits(7),
+        "gone",
+    );
+    let claim = claim.with_ttl(MINUTE);
+    let Acquired::Granted(grant) = fleet.lock.acquire(&claim).await.unwrap() else {
+        panic!("nobody has it");
+    };
+    lock.unlocks([Fault::ReplyLost, Fault::NotSent]);
+    let fence = grant.fencing_token();
+    let receipt = fleet.control.unlock("t", fence, false, &by()).await;
+    let answer = receipt.unwrap().answer;
+    assert!(answer.is_accepted(), "{answer:?}");
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tasklock::{
-    Acquired, Claim, Completion, Error, ErrorKind, Grant, LastFired, Lock, LockOperation,
-    MemoryLock, Released, Renewed, Result, TaskName, async_trait,
+    Acquired, Claim, Completion, Error, ErrorKind, FencingToken, Grant, LastFired, Lock,
+    LockOperation, MemoryLock, Released, Renewed, Result, TaskName, Unlocked, async_trait,
 };
 
 /// What happens to one request.
@@ -42,6 +42,7 @@ struct Scripts {
     standing: Vec<(LockOperation, Fault)>,
     checks: Option<Fault>,
     reads: Option<Fault>,
+    unlocks: VecDeque<Fault>,
     asked: Vec<(LockOperation, String)>,
     states: Vec<usize>,
 }
@@ -70,6 +71,11 @@ impl ScriptedLock {
     /// What reading the last firings meets from now on.
     pub fn reads(&self, fault: Fault) {
         self.scripts.lock().unwrap().reads = Some(fault);
+    }
+
+    /// The next leases that are ended by hand meet these faults.
+    pub fn unlocks(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.scripts.lock().unwrap().unlocks.extend(faults);
     }
 
     pub fn everything(&self, fault: Fault) {
@@ -150,6 +156,12 @@ impl Lock for ScriptedLock {
     async fn release(&self, grant: &Grant, completion: Completion) -> Result<Released> {
         let fault = self.take(LockOperation::Release, grant.task());
         meet(fault, self.inner.release(grant, completion)).await
+    }
+
+    async fn unlock(&self, task: &TaskName, fence: FencingToken) -> Result<Unlocked> {
+        let fault = self.scripts.lock().unwrap().unlocks.pop_front();
+        let answer = self.inner.unlock(task, fence);
+        meet(fault.unwrap_or(Fault::None), answer).await
     }
 
     async fn resume(&self, task: &TaskName) -> Result<()> {
