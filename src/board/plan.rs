@@ -124,7 +124,7 @@ impl Plan {
         past
     }
 
-    /// By when it has to succeed, as [`success_deadline`](crate::success_deadline).
+    /// By when it has to succeed, one grace after its second fire time since its last success.
     pub(crate) fn deadline(
         &self,
         over: Option<&Overridden>,

@@ -197,7 +197,7 @@ impl SchedulerBuilder {
     }
 
     /// How much later than its second fire time a task has to have succeeded: the grace of the
-    /// [deadline](crate::success_deadline) that the metrics have of each task while there is a
+    /// deadline that the metrics have of each task while there is a
     /// [`history`](Self::history). Give it the time that the longest of your runs takes, and something
     /// for their delay. All replicas should say the same. Default: 2 minutes; at most 24 h.
     pub fn success_grace(mut self, grace: Duration) -> Self {
